@@ -1,0 +1,1 @@
+"""From a Vidar spike-camera recording to detected objects."""

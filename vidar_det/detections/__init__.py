@@ -1,0 +1,1 @@
+"""What comes out: boxes with scores and classes (NumPy only)."""

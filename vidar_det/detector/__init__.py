@@ -1,0 +1,1 @@
+"""What goes between: the spiking detector, from counts to detections."""

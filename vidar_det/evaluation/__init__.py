@@ -1,0 +1,1 @@
+"""Figures come out: accuracy and cost of a detector."""

@@ -1,0 +1,1 @@
+"""Smaller networks come out: pruning by dendritic spines."""

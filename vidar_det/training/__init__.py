@@ -1,0 +1,1 @@
+"""Weights come out: spike datasets, losses and the training loop."""
