@@ -1,0 +1,56 @@
+"""Counts per bin come in, the network's input tensor comes out: the only place spikes become tensors."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from vidar_det.detector.spec import STRIDES, EncodingSpec
+from vidar_det.errors import ShapeError
+
+
+def encode(counts: NDArray[np.integer] | Tensor, spec: EncodingSpec) -> Tensor:
+    """Turn counts into the network's folded input.
+
+    A count becomes the firing rate ``count / planes`` raised to ``gamma``; the picture is padded
+    with zeros below and right to whole strides.
+
+    Args:
+        counts: ``(S * parts, H, W)`` or ``(B, S * parts, H, W)``, 0 to ``planes_per_count``.
+        spec: bins and gamma.
+
+    Returns:
+        ``[S * B, parts, H', W'] float32``, step-major, ``H'`` and ``W'`` multiples of 32.
+
+    Raises:
+        ShapeError: another number of bins or axes.
+
+    Example:
+        >>> encode(np.full((4, 250, 400), 8, np.uint16), EncodingSpec()).shape
+        torch.Size([2, 2, 256, 416])
+    """
+    values = counts if isinstance(counts, Tensor) else torch.from_numpy(counts.astype(np.int32))
+    if values.ndim == 3:
+        values = values[None]
+    if values.ndim != 4 or values.shape[1] != spec.bins:
+        raise ShapeError(f"counts: found {tuple(counts.shape)}, wanted (B, {spec.bins}, H, W)")
+    batch, _, height, width = values.shape
+    # one rate per possible count: an exact look-up instead of a power per pixel
+    table = torch.arange(spec.planes_per_count + 1, device=values.device, dtype=torch.float32)
+    rates = (table / spec.planes_per_count).pow(spec.gamma)[values.int()]
+    folded = rates.reshape(batch, spec.steps, spec.parts, height, width).transpose(0, 1)
+    padded_height, padded_width = padded_size(height, width)
+    inputs = folded.new_zeros(spec.steps, batch, spec.parts, padded_height, padded_width)
+    inputs[..., :height, :width] = folded
+    return inputs.flatten(0, 1)
+
+
+def padded_size(height: int, width: int) -> tuple[int, int]:
+    """Round height and width up to whole strides, in pixels.
+
+    Example:
+        >>> padded_size(250, 400)
+        (256, 416)
+    """
+    stride = STRIDES[-1]
+    return -(-height // stride) * stride, -(-width // stride) * stride

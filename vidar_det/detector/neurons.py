@@ -1,0 +1,115 @@
+"""Membrane input comes in, integer spike counts come out: the I-LIF neuron, folded and stateless."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from vidar_det.detector.spec import NeuronSpec
+from vidar_det.errors import ShapeError
+
+
+class ILIF(nn.Module):
+    """Integer leaky integrate-and-fire neuron over a folded sequence.
+
+    For step ``t`` (Luo et al., *Integer-Valued Training and Spike-Driven Inference*, ECCV 2024)::
+
+        h[t] = decay * v[t-1] + x[t]
+        c[t] = round(clip(h[t] / v_threshold, 0, D))
+        v[t] = h[t] - c[t] * v_threshold
+
+    The gradient passes straight through the rounding where ``0 <= h / v_threshold <= D``. The
+    membrane starts at rest in every call: a window's result depends on that window alone. A count
+    ``c`` stands for ``c`` binary spikes, so convolutions behind it only ever add weights.
+
+    Attributes:
+        spec: levels D, decay and threshold.
+        steps: S, the steps folded into the first axis.
+
+    Example:
+        >>> neuron = ILIF(NeuronSpec(levels=4, decay=0.25), steps=2)
+        >>> neuron(torch.tensor([[1.6], [0.0]])).flatten().tolist()   # 1.6 -> 2, -0.4 is left
+        [2.0, 0.0]
+    """
+
+    def __init__(self, spec: NeuronSpec, steps: int) -> None:
+        super().__init__()
+        self.spec = spec
+        self.steps = steps
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Fire.
+
+        Args:
+            x: ``[S * B, ...]`` floating, step-major: the first ``B`` rows are step 0.
+
+        Returns:
+            ``[S * B, ...]``, integers 0 to D in the input's dtype.
+
+        Raises:
+            ShapeError: the first axis is no multiple of S.
+        """
+        if not torch.jit.is_tracing() and x.shape[0] % self.steps:
+            raise ShapeError(f"neuron: {x.shape[0]} rows do not hold {self.steps} steps")
+        levels, decay, v_threshold = self.spec.levels, self.spec.decay, self.spec.v_threshold
+        if torch.is_grad_enabled() and x.requires_grad:
+            fired: Tensor = _StraightThrough.apply(x, self.steps, levels, decay, v_threshold)
+            return fired
+        if self.steps == 1:
+            return (x / v_threshold).clamp(0, levels).round()
+        counts = []
+        membrane = None
+        for current in x.chunk(self.steps):
+            charged = current if membrane is None else decay * membrane + current
+            count = (charged / v_threshold).clamp(0, levels).round()
+            membrane = charged - count * v_threshold
+            counts.append(count)
+        return torch.cat(counts)
+
+    def extra_repr(self) -> str:
+        """Describe the neuron in ``print(network)``."""
+        return f"levels={self.spec.levels}, decay={self.spec.decay}, steps={self.steps}"
+
+
+class _StraightThrough(torch.autograd.Function):
+    """The whole sequence as one autograd node: it keeps a byte per element, not a graph per step."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, steps: int, levels: int, decay: float, v_threshold: float
+    ) -> Tensor:
+        fired = torch.empty_like(x)
+        inside = torch.empty_like(x, dtype=torch.bool)
+        membrane = None
+        for current, out, mask in zip(
+            x.chunk(steps), fired.chunk(steps), inside.chunk(steps), strict=True
+        ):
+            charged = current if membrane is None else decay * membrane + current
+            scaled = charged / v_threshold if v_threshold != 1 else charged
+            clipped = scaled.clamp(0, levels)
+            torch.eq(clipped, scaled, out=mask)
+            torch.round(clipped, out=out)
+            membrane = charged - out * v_threshold
+        ctx.save_for_backward(inside)
+        ctx.steps, ctx.decay, ctx.v_threshold = steps, decay, v_threshold
+        return fired
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        (inside,) = ctx.saved_tensors
+        (grad_fired,) = grads
+        grad_x = torch.empty_like(grad_fired)
+        grad_membrane = None
+        for grad_count, mask, out in zip(
+            reversed(grad_fired.chunk(ctx.steps)),
+            reversed(inside.chunk(ctx.steps)),
+            reversed(grad_x.chunk(ctx.steps)),
+            strict=True,
+        ):
+            scaled = grad_count / ctx.v_threshold if ctx.v_threshold != 1 else grad_count
+            torch.mul(scaled, mask, out=out)
+            if grad_membrane is not None:
+                # v = h - c * v_threshold, and dc/dh = mask / v_threshold
+                out += grad_membrane * ~mask
+            grad_membrane = ctx.decay * out
+        return grad_x, None, None, None, None

@@ -1,0 +1,164 @@
+"""A recipe file comes in, frozen settings of a training run come out."""
+
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from vidar_det.config import build_spec
+from vidar_det.detector.spec import DEFAULT_CLASSES, EncodingSpec, NeuronSpec
+from vidar_det.errors import ConfigError, SourceError
+from vidar_det.spikes.scene_spec import SceneSpec
+from vidar_det.training.losses import LossSpec
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """Which network is trained.
+
+    Attributes:
+        size: ``nano``, ``small`` or ``medium``.
+        classes: names, in the order of class ids.
+        neuron: the neuron.
+        encoding: bins and steps of the finished network.
+    """
+
+    size: str = "nano"
+    classes: tuple[str, ...] = DEFAULT_CLASSES
+    neuron: NeuronSpec = field(default_factory=NeuronSpec)
+    encoding: EncodingSpec = field(default_factory=EncodingSpec)
+
+
+@dataclass(frozen=True)
+class ComposedSpec:
+    """Composed scenes as a source of windows.
+
+    Attributes:
+        weight: how often it is drawn, relative to the other sources.
+        sprites: folder of sprites; empty = drawn by our own code.
+        backgrounds: folder of backgrounds; empty = drawn by our own code.
+        split: split of the folders that have splits; empty = all.
+        procedural_sprites: sprites drawn per class when there is no folder.
+        procedural_backgrounds: backgrounds drawn when there is no folder.
+        scene: what the scenes look like.
+    """
+
+    weight: float = 1.0
+    sprites: str = ""
+    backgrounds: str = ""
+    split: str = ""
+    procedural_sprites: int = 64
+    procedural_backgrounds: int = 64
+    scene: SceneSpec = field(default_factory=SceneSpec)
+
+
+@dataclass(frozen=True)
+class FootageSpec:
+    """Labelled footage as a source of windows.
+
+    Attributes:
+        weight: how often it is drawn, relative to the other sources.
+        folders: each with an ``annotations.json``.
+        split: which scenes.
+        interval_s: lowest and highest sensor time that one frame interval takes, seconds;
+            shorter is faster motion.
+        light_at_white: lowest and highest firing rate of a white surface, spikes per readout.
+        zoom: smallest and largest magnification of the picture before it is cut.
+    """
+
+    weight: float = 1.0
+    folders: tuple[str, ...] = ()
+    split: str = "train"
+    interval_s: tuple[float, float] = (0.004, 0.08)
+    light_at_white: tuple[float, float] = (0.06, 1.3)
+    zoom: tuple[float, float] = (0.8, 1.6)
+
+
+@dataclass(frozen=True)
+class PhaseSpec:
+    """One stretch of training; the next one starts from its averaged weights.
+
+    Attributes:
+        windows: examples seen.
+        steps: S during this phase.
+        scale: size of the picture relative to ``width`` x ``height`` of the data.
+        batch: windows per step of the optimiser.
+        learning_rate: peak of the cosine.
+        warmup: share of the phase in which the rate rises to its peak.
+    """
+
+    windows: int
+    steps: int = 2
+    scale: float = 1.0
+    batch: int = 16
+    learning_rate: float = 2e-3
+    warmup: float = 0.02
+
+
+@dataclass(frozen=True)
+class RecipeSpec:
+    """A whole training run.
+
+    Attributes:
+        phases: in order.
+        model: the network.
+        composed: composed scenes, any number of kinds.
+        footage: labelled footage, any number of kinds.
+        loss: the loss.
+        width: picture at scale 1, pixels.
+        height: picture at scale 1, pixels.
+        profiles: noise profiles, drawn equally often.
+        seed: decides weights and data.
+        weight_decay: of AdamW, on convolution kernels only.
+        clip: largest norm of the gradient.
+        ema: decay per step of the averaged weights.
+        mixed_precision: compute convolutions in bfloat16.
+
+    Raises:
+        ConfigError: there is no phase or no data.
+    """
+
+    phases: tuple[PhaseSpec, ...]
+    model: ModelSpec = field(default_factory=ModelSpec)
+    composed: tuple[ComposedSpec, ...] = ()
+    footage: tuple[FootageSpec, ...] = ()
+    loss: LossSpec = field(default_factory=LossSpec)
+    width: int = 400
+    height: int = 250
+    profiles: tuple[str, ...] = ("daylight",)
+    seed: int = 0
+    weight_decay: float = 0.02
+    clip: float = 10.0
+    ema: float = 0.998
+    mixed_precision: bool = True
+
+    def __post_init__(self) -> None:
+        if not self.phases:
+            raise ConfigError("recipe: found no [[phases]], wanted at least one")
+        if not self.composed and not self.footage:
+            raise ConfigError("recipe: found no data, wanted [[composed]] or [[footage]]")
+
+
+def read_recipe(path: Path) -> RecipeSpec:
+    """Read a recipe file.
+
+    Args:
+        path: a TOML file.
+
+    Returns:
+        The settings.
+
+    Raises:
+        SourceError: the file is missing.
+        ConfigError: it is no TOML, or holds an unknown key or a wrong value.
+
+    Example:
+        >>> read_recipe(Path("weights/nano/recipe.toml")).model.size  # doctest: +SKIP
+        'nano'
+    """
+    if not path.is_file():
+        raise SourceError(f"{path}: no such recipe")
+    try:
+        mapping = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: no TOML file ({error})") from error
+    return build_spec(RecipeSpec, mapping, str(path))

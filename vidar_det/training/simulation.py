@@ -1,0 +1,165 @@
+"""Moving light comes in, labelled windows of counts go out: training data made on the fly.
+
+Window ``i`` of a source depends on the recipe's seed and on ``i`` alone, so a run gives the same
+windows with any number of worker processes, and resumes where it stopped.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from vidar_det.detector.spec import EncodingSpec
+from vidar_det.spikes.camera import Camera, CameraProfile
+from vidar_det.spikes.labels import SceneBoxes
+from vidar_det.spikes.stream import Sensor
+from vidar_det.training.losses import Targets
+
+SMEAR_PX = 2.0
+"""Within one count, light is sampled at least once for this much motion, pixels."""
+MOST_SAMPLES = 4
+"""Samples of light within one count, at most."""
+
+
+class MovingLight(Protocol):
+    """A scene or clip: light and exact boxes at any time from 0 to ``duration_s``."""
+
+    @property
+    def width(self) -> int:
+        """Pixels."""
+        ...
+
+    @property
+    def height(self) -> int:
+        """Pixels."""
+        ...
+
+    def light(self, time_s: float) -> NDArray[np.float32]:
+        """``(H, W) float32`` linear light, 1 saturates."""
+        ...
+
+    def boxes(self, time_s: float) -> SceneBoxes:
+        """Labelled objects."""
+        ...
+
+
+class LabelledWindow(NamedTuple):
+    """One training example.
+
+    Attributes:
+        counts: ``(bins, H, W) uint16``.
+        labels: boxes at the middle of the window.
+        scored: ``(classes,) bool``: the class is completely labelled here.
+    """
+
+    counts: NDArray[np.uint16]
+    labels: SceneBoxes
+    scored: NDArray[np.bool_]
+
+
+class WindowSource(Protocol):
+    """Draws windows; all randomness comes from the generator it is handed."""
+
+    def draw(self, encoding: EncodingSpec, generator: np.random.Generator) -> LabelledWindow:
+        """Make one window."""
+        ...
+
+
+def expose_window(
+    light: MovingLight,
+    middle_s: float,
+    encoding: EncodingSpec,
+    profile: CameraProfile,
+    generator: np.random.Generator,
+    rate_hz: float = 20_000.0,
+) -> NDArray[np.uint16]:
+    """Look at moving light for one window, without making planes.
+
+    Light is averaged over each count, sampled more often when something moves fast, so that
+    motion smears within the count as it does on the sensor.
+
+    Args:
+        light: what the camera sees; it must exist for half a window around ``middle_s``.
+        middle_s: time of the window's middle, seconds.
+        encoding: steps, bins and parts.
+        profile: the camera's noise.
+        generator: source of the camera's fixed pattern and noise.
+        rate_hz: readouts per second.
+
+    Returns:
+        ``(bins, H, W) uint16`` counts.
+    """
+    count_s = encoding.planes_per_count / rate_hz
+    start_s = middle_s - encoding.window / rate_hz / 2
+    speeds = light.boxes(middle_s).speeds_px_s
+    fastest = float(np.nanmax(speeds, initial=0.0))
+    samples = min(MOST_SAMPLES, max(1, math.ceil(fastest * count_s / SMEAR_PX)))
+    rates = np.zeros((encoding.bins, light.height, light.width), np.float32)
+    for index, rate in enumerate(rates):
+        for sample in range(samples):
+            rate += light.light(start_s + (index + (sample + 0.5) / samples) * count_s)
+    if samples > 1:
+        rates /= samples
+    camera = Camera(Sensor(light.width, light.height, rate_hz), profile, generator)
+    return camera.counts(rates, encoding.planes_per_count)
+
+
+@dataclass(frozen=True)
+class SimulatedWindows(Dataset[LabelledWindow]):
+    """Windows by index, drawn from weighted sources.
+
+    Attributes:
+        sources: where windows come from.
+        weights: how often each source is drawn, relative to the others.
+        encoding: bins of one window.
+        seed: with the index, decides everything about a window.
+        length: how many windows there are.
+    """
+
+    sources: Sequence[WindowSource]
+    weights: Sequence[float]
+    encoding: EncodingSpec
+    seed: int
+    length: int
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, index: int) -> LabelledWindow:
+        generator = np.random.default_rng((self.seed, index))
+        shares = np.asarray(self.weights, float) / sum(self.weights)
+        source = self.sources[int(generator.choice(len(self.sources), p=shares))]
+        return source.draw(self.encoding, generator)
+
+
+class Batch(NamedTuple):
+    """Examples side by side: ``counts [B, bins, H, W] uint8`` or int32, and their labels."""
+
+    counts: Tensor
+    targets: Targets
+
+
+def collate(windows: Sequence[LabelledWindow]) -> Batch:
+    """Stack windows of one size; labels are padded to the largest number of objects."""
+    counts = torch.from_numpy(np.stack([window.counts for window in windows]).astype(np.int32))
+    most = max(1, *(len(window.labels.xyxy) for window in windows))
+    rows = len(windows)
+    boxes = np.zeros((rows, most, 4), np.float32)
+    class_ids = np.zeros((rows, most), np.int64)
+    valid = np.zeros((rows, most), np.bool_)
+    ignore = np.zeros((rows, most), np.bool_)
+    for row, (_, labels, _) in enumerate(windows):
+        count = len(labels.xyxy)
+        boxes[row, :count] = labels.xyxy
+        class_ids[row, :count] = labels.class_ids
+        ignore[row, :count] = labels.ignore
+        valid[row, :count] = True
+    scored = np.stack([window.scored for window in windows])
+    arrays = (boxes, class_ids, valid, ignore, scored)
+    return Batch(counts, Targets(*(torch.from_numpy(array) for array in arrays)))

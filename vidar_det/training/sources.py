@@ -1,0 +1,161 @@
+"""A recipe's data settings come in, sources of labelled windows go out."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vidar_det.config import did_you_mean
+from vidar_det.detector.spec import EncodingSpec
+from vidar_det.errors import ConfigError
+from vidar_det.spikes.camera import PROFILES, CameraProfile
+from vidar_det.spikes.procedural import procedural_backgrounds, procedural_sprites
+from vidar_det.spikes.scene_spec import SceneSpec
+from vidar_det.spikes.scenes import compose_scene
+from vidar_det.spikes.sprites import Sprite, load_backgrounds, load_sprites
+from vidar_det.training.recipe import ComposedSpec, PhaseSpec, RecipeSpec
+from vidar_det.training.simulation import (
+    LabelledWindow,
+    SimulatedWindows,
+    WindowSource,
+    expose_window,
+)
+
+
+@dataclass(frozen=True)
+class ComposedSource:
+    """Draws a fresh composed scene for each window.
+
+    Attributes:
+        scene: what the scenes look like, at the size that is wanted.
+        sprites: objects to choose from.
+        backgrounds: ``(h, w) float32`` linear light.
+        profiles: noise profiles, drawn equally often.
+        classes: how many classes the detector knows.
+    """
+
+    scene: SceneSpec
+    sprites: Sequence[Sprite]
+    backgrounds: Sequence[NDArray[np.float32]]
+    profiles: Sequence[CameraProfile]
+    classes: int
+
+    def draw(self, encoding: EncodingSpec, generator: np.random.Generator) -> LabelledWindow:
+        """Compose, expose, label: every class is completely labelled."""
+        scene = compose_scene(self.scene, self.sprites, self.backgrounds, generator)
+        profile = self.profiles[int(generator.integers(len(self.profiles)))]
+        middle_s = scene.duration_s / 2
+        counts = expose_window(scene, middle_s, encoding, profile, generator)
+        return LabelledWindow(counts, scene.boxes(middle_s), np.ones(self.classes, np.bool_))
+
+
+@dataclass(frozen=True)
+class DataRoom:
+    """Everything read from disk once: sprites, backgrounds and footage of a recipe.
+
+    Attributes:
+        recipe: the settings.
+        sprites: per entry of ``recipe.composed``.
+        backgrounds: per entry of ``recipe.composed``.
+    """
+
+    recipe: RecipeSpec
+    sprites: Sequence[Sequence[Sprite]]
+    backgrounds: Sequence[Sequence[NDArray[np.float32]]]
+
+    def windows(self, phase: PhaseSpec, number: int) -> SimulatedWindows:
+        """Return the windows of one phase; each phase sees windows of its own."""
+        recipe = self.recipe
+        profiles = find_profiles(recipe.profiles)
+        sources: list[WindowSource] = [
+            ComposedSource(
+                scaled_scene(spec.scene, recipe, phase.scale),
+                sprites,
+                backgrounds,
+                profiles,
+                len(recipe.model.classes),
+            )
+            for spec, sprites, backgrounds in zip(
+                recipe.composed, self.sprites, self.backgrounds, strict=True
+            )
+        ]
+        return SimulatedWindows(
+            sources=sources,
+            weights=[spec.weight for spec in recipe.composed],
+            encoding=replace(recipe.model.encoding, steps=phase.steps),
+            seed=recipe.seed * 1000 + number,
+            length=phase.windows,
+        )
+
+
+def open_data(recipe: RecipeSpec, root: Path) -> DataRoom:
+    """Read what a recipe trains on.
+
+    Args:
+        recipe: the settings; its folders are relative to ``root``.
+        root: folder of the data.
+
+    Returns:
+        The data, in memory.
+
+    Raises:
+        SourceError: a folder is missing or empty.
+        FormatError: a picture or list is malformed.
+    """
+    sprites, backgrounds = [], []
+    for spec in recipe.composed:
+        generator = np.random.default_rng(recipe.seed)
+        sprites.append(_sprites(spec, root, generator))
+        backgrounds.append(_backgrounds(spec, root, recipe, generator))
+    return DataRoom(recipe, sprites, backgrounds)
+
+
+def find_profiles(names: Sequence[str]) -> list[CameraProfile]:
+    """Look camera profiles up by name.
+
+    Raises:
+        ConfigError: a name is unknown.
+
+    Example:
+        >>> find_profiles(["ideal"])[0].gain_sigma
+        0.0
+    """
+    profiles: Mapping[str, CameraProfile] = PROFILES
+    for name in names:
+        if name not in profiles:
+            raise ConfigError(f"profile {name!r} is unknown{did_you_mean(name, profiles)}")
+    return [profiles[name] for name in names]
+
+
+def scaled_scene(scene: SceneSpec, recipe: RecipeSpec, scale: float) -> SceneSpec:
+    """Shrink a scene with everything in it that is measured in pixels."""
+    low, high = scene.height_px
+    return replace(
+        scene,
+        width=round(recipe.width * scale),
+        height=round(recipe.height * scale),
+        height_px=(low * scale, high * scale),
+        speed_px_s=(scene.speed_px_s[0] * scale, scene.speed_px_s[1] * scale),
+        pan_px_s=(scene.pan_px_s[0] * scale, scene.pan_px_s[1] * scale),
+        shake_px=(scene.shake_px[0] * scale, scene.shake_px[1] * scale),
+    )
+
+
+def _sprites(
+    spec: ComposedSpec, root: Path, generator: np.random.Generator
+) -> Sequence[Sprite]:
+    if spec.sprites:
+        return load_sprites(root / spec.sprites, spec.split or None)
+    return procedural_sprites(generator, spec.procedural_sprites)
+
+
+def _backgrounds(
+    spec: ComposedSpec, root: Path, recipe: RecipeSpec, generator: np.random.Generator
+) -> Sequence[NDArray[np.float32]]:
+    if spec.backgrounds:
+        return load_backgrounds(root / spec.backgrounds, spec.split or None)
+    return procedural_backgrounds(
+        generator, spec.procedural_backgrounds, recipe.width, recipe.height
+    )
