@@ -15,7 +15,8 @@ from vidar_det.spikes.movers import Look, Mover, build_mover
 from vidar_det.spikes.scene_spec import SceneSpec
 from vidar_det.spikes.sprites import DISPLAY_GAMMA, Sprite
 
-LARGEST_IN_FRAMES = 2.5
+LARGEST_IN_FRAMES = 1.6
+LARGEST_IN_SPRITES = 2.5
 SLOWEST_PX_S = 10.0
 
 
@@ -164,7 +165,11 @@ class Composer:
         rows, columns = sprite.grey.shape
         height = person * sprite.height_in_persons * float(rng.uniform(0.9, 1.1))
         width = height * columns / rows * float(rng.uniform(0.92, 1.08))
-        excess = max(height / spec.height, width / spec.width) / LARGEST_IN_FRAMES
+        excess = max(
+            height / (LARGEST_IN_FRAMES * spec.height),
+            width / (LARGEST_IN_FRAMES * spec.width),
+            height / (LARGEST_IN_SPRITES * rows),
+        )
         if excess > 1:
             height, width = height / excess, width / excess
         size = max(2, round(height)), max(2, round(width))

@@ -162,7 +162,7 @@ def compose_scene(
         SourceError: no background, or objects are asked for and there is no labelled sprite.
 
     Example:
-        >>> from vidar_det.spikes.sprites import procedural_backgrounds, procedural_sprites
+        >>> from vidar_det.spikes.procedural import procedural_backgrounds, procedural_sprites
         >>> rng = np.random.default_rng(1)
         >>> sprites, plates = procedural_sprites(rng, 2), procedural_backgrounds(rng, 2, 400, 250)
         >>> scene = compose_scene(SceneSpec(), sprites, plates, rng)
