@@ -5,22 +5,18 @@ spikes in daylight (not Poisson), a fixed pattern of gain and dark rate, a few h
 model after SCSim (arXiv 2405.16790) and arXiv 2304.03129.
 """
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vidar_det.errors import RangeError, ShapeError
 from vidar_det.spikes.integration import Floats, fire_bins, fire_plane
-
-if TYPE_CHECKING:
-    from vidar_det.spikes.stream import Sensor
+from vidar_det.spikes.stream import Sensor
 
 MAX_PLANES_PER_BIN = 65_535
 
@@ -102,7 +98,6 @@ class Camera:
         generator: source of all randomness. Equal seeds and equal calls give equal spikes.
 
     Example:
-        >>> from vidar_det.spikes.stream import Sensor
         >>> generator = np.random.default_rng(0)
         >>> camera = Camera(Sensor(width=4, height=2), PROFILES["ideal"], generator)
         >>> grey = np.full((2, 4), 0.25, np.float32)
@@ -138,7 +133,6 @@ class Camera:
             RangeError: a map holds negative or infinite light, or NaN.
 
         Example:
-            >>> from vidar_det.spikes.stream import Sensor
             >>> camera = Camera(Sensor(4, 2), PROFILES["daylight"], np.random.default_rng(0))
             >>> white = np.ones((2, 4), np.float32)
             >>> next(camera.expose([white])).shape
@@ -187,7 +181,6 @@ class Camera:
                 not 1 to 65,535.
 
         Example:
-            >>> from vidar_det.spikes.stream import Sensor
             >>> camera = Camera(Sensor(4, 2), PROFILES["ideal"], np.random.default_rng(0))
             >>> grey = np.full((1, 2, 4), 0.25, np.float32)
             >>> camera.counts(grey, planes_per_bin=64).tolist()
