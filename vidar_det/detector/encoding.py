@@ -1,5 +1,7 @@
 """Counts per bin come in, the network's input tensor comes out: the only place spikes become tensors."""
 
+from typing import Any
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -9,7 +11,9 @@ from vidar_det.detector.spec import STRIDES, EncodingSpec
 from vidar_det.errors import ShapeError
 
 
-def encode(counts: NDArray[np.integer] | Tensor, spec: EncodingSpec) -> Tensor:
+def encode(
+    counts: NDArray[np.integer[Any]] | Tensor, spec: EncodingSpec, planes_per_count: int | None = None
+) -> Tensor:
     """Turn counts into the network's folded input.
 
     A count becomes the firing rate ``count / planes`` raised to ``gamma``; the picture is padded
@@ -18,6 +22,7 @@ def encode(counts: NDArray[np.integer] | Tensor, spec: EncodingSpec) -> Tensor:
     Args:
         counts: ``(S * parts, H, W)`` or ``(B, S * parts, H, W)``, 0 to ``planes_per_count``.
         spec: bins and gamma.
+        planes_per_count: planes behind one count; by default the spec's.
 
     Returns:
         ``[S * B, parts, H', W'] float32``, step-major, ``H'`` and ``W'`` multiples of 32.
@@ -36,8 +41,9 @@ def encode(counts: NDArray[np.integer] | Tensor, spec: EncodingSpec) -> Tensor:
         raise ShapeError(f"counts: found {tuple(counts.shape)}, wanted (B, {spec.bins}, H, W)")
     batch, _, height, width = values.shape
     # one rate per possible count: an exact look-up instead of a power per pixel
-    table = torch.arange(spec.planes_per_count + 1, device=values.device, dtype=torch.float32)
-    rates = (table / spec.planes_per_count).pow(spec.gamma)[values.int()]
+    planes = planes_per_count or spec.planes_per_count
+    table = torch.arange(planes + 1, device=values.device, dtype=torch.float32)
+    rates = (table / planes).pow(spec.gamma)[values.int()]
     folded = rates.reshape(batch, spec.steps, spec.parts, height, width).transpose(0, 1)
     padded_height, padded_width = padded_size(height, width)
     inputs = folded.new_zeros(spec.steps, batch, spec.parts, padded_height, padded_width)

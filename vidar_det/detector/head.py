@@ -19,7 +19,7 @@ from vidar_det.detector.neurons import ILIF
 from vidar_det.detector.spec import STRIDES, DetectorSpec
 
 
-class Predictions(NamedTuple):
+class RawPredictions(NamedTuple):
     """What the network says about each cell of all strides, finest stride first.
 
     Attributes:
@@ -72,9 +72,9 @@ class Head(nn.Module):
             # about five objects of each class in 640 x 640 pixels: a calm start for the loss
             nn.init.constant_(branch.read.bias, math.log(5 / (640 / stride) ** 2))
 
-    def forward(self, spikes: tuple[Tensor, Tensor, Tensor]) -> Predictions:
+    def forward(self, spikes: tuple[Tensor, Tensor, Tensor]) -> RawPredictions:
         """See the class."""
-        return Predictions(
+        return RawPredictions(
             torch.cat([b(s) for b, s in zip(self.scores, spikes, strict=True)], 1),
             torch.cat([b(s) for b, s in zip(self.boxes, spikes, strict=True)], 1),
         )

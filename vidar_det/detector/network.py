@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 
 from vidar_det.detector.backbone import Backbone, Neck
-from vidar_det.detector.head import Head, Predictions
+from vidar_det.detector.head import Head, RawPredictions
 from vidar_det.detector.spec import DetectorSpec
 
 
@@ -28,7 +28,7 @@ class SpikingDetector(nn.Module):
         self.neck = Neck(spec)
         self.head = Head(spec)
 
-    def forward(self, x: Tensor) -> Predictions:
+    def forward(self, x: Tensor) -> RawPredictions:
         """Predict.
 
         Args:
@@ -37,7 +37,7 @@ class SpikingDetector(nn.Module):
         Returns:
             Logits for every cell, time already averaged.
         """
-        predictions: Predictions = self.head(self.neck(self.backbone(x)))
+        predictions: RawPredictions = self.head(self.neck(self.backbone(x)))
         return predictions
 
 

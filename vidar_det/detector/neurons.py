@@ -106,10 +106,14 @@ class _StraightThrough(torch.autograd.Function):
             reversed(grad_x.chunk(ctx.steps)),
             strict=True,
         ):
-            scaled = grad_count / ctx.v_threshold if ctx.v_threshold != 1 else grad_count
-            torch.mul(scaled, mask, out=out)
+            # c feeds the output and, through v = h - c * v_threshold, the next step
+            flowing = grad_count
             if grad_membrane is not None:
-                # v = h - c * v_threshold, and dc/dh = mask / v_threshold
-                out += grad_membrane * ~mask
+                flowing = torch.sub(grad_count, grad_membrane, alpha=ctx.v_threshold)
+            if ctx.v_threshold != 1:
+                flowing = flowing / ctx.v_threshold
+            torch.mul(flowing, mask, out=out)
+            if grad_membrane is not None:
+                out += grad_membrane
             grad_membrane = ctx.decay * out
         return grad_x, None, None, None, None

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vidar_det.detector.head import Predictions, cell_grid
+from vidar_det.detector.head import RawPredictions, cell_grid
 from vidar_det.errors import ShapeError
 
 
@@ -103,7 +103,7 @@ class Assignment(NamedTuple):
 
 
 def detection_loss(
-    predictions: Predictions, targets: Targets, padded: tuple[int, int], spec: LossSpec
+    predictions: RawPredictions, targets: Targets, padded: tuple[int, int], spec: LossSpec
 ) -> LossTerms:
     """Compare a batch of predictions with its labels.
 

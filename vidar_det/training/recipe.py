@@ -84,6 +84,10 @@ class PhaseSpec:
         batch: windows per step of the optimiser.
         learning_rate: peak of the cosine.
         warmup: share of the phase in which the rate rises to its peak.
+        footage_share: share of the windows that come from footage, the rest is composed.
+
+    Raises:
+        ConfigError: a number lies outside its range.
     """
 
     windows: int
@@ -92,6 +96,13 @@ class PhaseSpec:
     batch: int = 16
     learning_rate: float = 2e-3
     warmup: float = 0.02
+    footage_share: float = 0.0
+
+    def __post_init__(self) -> None:
+        if min(self.windows, self.steps, self.batch) < 1 or min(self.scale, self.learning_rate) <= 0:
+            raise ConfigError(f"phase: found {self}; wanted positive numbers")
+        if not 0 <= self.footage_share <= 1 or not 0 <= self.warmup < 1:
+            raise ConfigError(f"phase: found {self}; wanted shares of 0 to 1")
 
 
 @dataclass(frozen=True)

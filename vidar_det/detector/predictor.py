@@ -1,0 +1,185 @@
+"""A recording comes in, detections per window go out."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vidar_det.detections.boxes import Detections
+from vidar_det.detector.checkpoint import find_weights, load_network, read_checkpoint
+from vidar_det.detector.head import decode
+from vidar_det.detector.network import count_params
+from vidar_det.detector.runtime import Runtime, TorchRuntime
+from vidar_det.detector.spec import DetectorSpec
+from vidar_det.errors import RangeError, ShapeError
+from vidar_det.spikes.stream import SpikeStream, SpikeWindow
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """Which boxes are kept.
+
+    Attributes:
+        conf: lowest score, 0 to 1.
+        iou: overlap above which the weaker box of one class is dropped, 0 to 1.
+        max_det: most boxes of one window.
+
+    Raises:
+        RangeError: a value lies outside its range.
+    """
+
+    conf: float = 0.25
+    iou: float = 0.7
+    max_det: int = 300
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.conf <= 1 or not 0 <= self.iou <= 1 or self.max_det < 1:
+            raise RangeError(
+                f"found conf {self.conf}, iou {self.iou}, max_det {self.max_det}; "
+                "wanted 0 to 1, 0 to 1, at least 1"
+            )
+
+
+@dataclass
+class StageTimes:
+    """Seconds spent so far in the two stages of prediction, summed over windows."""
+
+    counting_s: float = 0.0
+    inference_s: float = 0.0
+
+
+class Detector:
+    """A spiking detector that is ready to run; make one with ``load_detector``.
+
+    Attributes:
+        name: as it was asked for.
+        version: the training run, from the checkpoint.
+        spec: the network's spec.
+        params: learnable numbers.
+
+    Example:
+        >>> from vidar_det import load_detector, open_recording
+        >>> detector = load_detector("nano")
+        >>> for window, detections in detector.stream(open_recording("clip.dat")):
+        ...     print(window.time_us, len(detections))  # doctest: +SKIP
+    """
+
+    def __init__(
+        self, runtime: Runtime, spec: DetectorSpec, name: str, version: str, params: int
+    ) -> None:
+        self.runtime, self.spec = runtime, spec
+        self.name, self.version, self.params = name, version, params
+
+    def predict(
+        self,
+        window: SpikeWindow | NDArray[np.integer[Any]],
+        thresholds: Thresholds | None = None,
+        planes_per_count: int | None = None,
+        times: StageTimes | None = None,
+    ) -> Detections:
+        """Detect objects in one window.
+
+        Args:
+            window: a window of a recording, or its ``(S * parts, H, W)`` counts.
+            thresholds: which boxes are kept.
+            planes_per_count: planes behind one count, when counts are given; by default the
+                spec's.
+            times: the stages' seconds are added here.
+
+        Returns:
+            Boxes on the upright picture, best first.
+
+        Raises:
+            RangeError: the window's planes do not divide into the network's bins.
+            ShapeError: counts with another number of bins.
+        """
+        thresholds = thresholds or Thresholds()
+        times = times or StageTimes()
+        bins = self.spec.encoding.bins
+        begin = time.perf_counter()
+        if isinstance(window, SpikeWindow):
+            planes_per_count = window.length // bins
+            counts: NDArray[np.integer[Any]] = window.counts(bins)
+        else:
+            counts = window
+        if counts.ndim != 3 or len(counts) != bins:
+            raise ShapeError(f"counts: found {counts.shape}, wanted ({bins}, H, W)")
+        counted = time.perf_counter()
+        cells = self.runtime.run(counts, planes_per_count or self.spec.encoding.planes_per_count)
+        height, width = counts.shape[1:]
+        detections = decode(
+            cells.scores,
+            cells.distances,
+            (height, width),
+            cells.padded,
+            thresholds.conf,
+            thresholds.iou,
+            thresholds.max_det,
+        )
+        times.counting_s += counted - begin
+        times.inference_s += time.perf_counter() - counted
+        return detections
+
+    def stream(
+        self,
+        recording: SpikeStream,
+        *,
+        window: int | None = None,
+        stride: int | None = None,
+        start: int = 0,
+        stop: int | None = None,
+        thresholds: Thresholds | None = None,
+        times: StageTimes | None = None,
+    ) -> Iterator[tuple[SpikeWindow, Detections]]:
+        """Detect objects window by window, in constant memory.
+
+        Args:
+            recording: what ``open_recording`` returned.
+            window: planes per window, by default ``spec.window``; a longer window gathers more
+                light, a shorter one reacts sooner.
+            stride: planes from one window to the next; by default the window, gap-free.
+            start: first plane.
+            stop: one past the last plane; by default the end.
+            thresholds: which boxes are kept.
+            times: the stages' seconds are added here.
+
+        Yields:
+            Each window and its detections, in order.
+
+        Raises:
+            RangeError: the window does not divide into the network's bins, or the range lies
+                outside the recording.
+        """
+        length = self.spec.window if window is None else window
+        bins = self.spec.encoding.bins
+        if length < bins or length % bins:
+            raise RangeError(f"window of {length} planes: wanted a multiple of {bins}")
+        for found in recording.windows(length, stride, start, stop):
+            yield found, self.predict(found, thresholds, times=times)
+
+
+def load_detector(name: str = "nano", *, device: str = "cpu") -> Detector:
+    """Load a detector by name or path.
+
+    Args:
+        name: ``nano`` or another named net, a weights folder, or a ``.safetensors`` file.
+        device: torch device.
+
+    Returns:
+        The detector.
+
+    Raises:
+        CheckpointError: no such weights, or they do not fit their own spec.
+
+    Example:
+        >>> load_detector("nano").spec.classes
+        ('person', 'vehicle', 'cycle')
+    """
+    path = find_weights(name)
+    network = load_network(path)
+    version = read_checkpoint(path).version
+    params = count_params(network)
+    return Detector(TorchRuntime(network, device), network.spec, name, version, params)
