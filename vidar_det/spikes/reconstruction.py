@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidar_det.errors import RangeError, ShapeError
+from vidar_det.spikes.compilation import compiled
 from vidar_det.spikes.stream import SpikeWindow
 
 Picture = NDArray[np.float32]
@@ -75,11 +76,9 @@ def texture_from_intervals(
     if not 0 <= middle < length:
         raise RangeError(f"readout: found {middle}, wanted 0 to {length - 1}")
     before = np.full(planes.shape[1:], -1, np.int32)
-    for time in range(middle + 1):
-        np.putmask(before, planes[time], time)
     after = np.full(planes.shape[1:], length, np.int32)
-    for time in range(length - 1, middle, -1):
-        np.putmask(after, planes[time], time)
+    flat = np.ascontiguousarray(planes).reshape(length, before.size)
+    _find_spikes(flat, middle, before.reshape(-1), after.reshape(-1))
     dark = (before < 0) & (after == length)
     picture = np.float32(1.0) / (after - before).astype(np.float32)
     picture[dark] = 0.0
@@ -138,6 +137,21 @@ def to_grey8(picture: Picture, white: float = 1.0, gamma: float = 2.2) -> NDArra
     light = np.minimum(picture / np.float32(white), np.float32(1.0))
     grey: NDArray[np.uint8] = np.rint(255.0 * light ** (1.0 / gamma)).astype(np.uint8)
     return grey
+
+
+@compiled
+def _find_spikes(
+    planes: NDArray[np.uint8], middle: int, before: NDArray[np.int32], after: NDArray[np.int32]
+) -> None:
+    """Find each pixel's last spike up to the middle plane, and its first one after that."""
+    for time in range(middle + 1):
+        plane = planes[time]
+        for pixel in range(plane.size):
+            before[pixel] = np.int32(time) if plane[pixel] else before[pixel]
+    for time in range(planes.shape[0] - 1, middle, -1):
+        plane = planes[time]
+        for pixel in range(plane.size):
+            after[pixel] = np.int32(time) if plane[pixel] else after[pixel]
 
 
 def _check_planes(planes: NDArray[np.uint8]) -> None:
