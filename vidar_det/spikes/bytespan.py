@@ -3,6 +3,7 @@
 import bisect
 import itertools
 import mmap
+import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,7 +22,8 @@ class ByteSpan:
     """The bytes of one or more files, end to end, as they are when it is made.
 
     Nothing is read before it is asked for. A range inside one file is a view of the mapped
-    file; a range over a border is a copy.
+    file; a range over a border is a copy. Several threads may read. A file must not shrink while
+    it is open: the operating system ends a process that touches mapped bytes that are gone.
 
     Attributes:
         paths: the files, in order.
@@ -39,6 +41,7 @@ class ByteSpan:
             self._starts.append(self._starts[-1] + size)
         self.size = self._starts[-1]
         self._maps: OrderedDict[int, mmap.mmap] = OrderedDict()
+        self._lock = threading.Lock()
         if self.size == 0:
             names = ", ".join(str(path) for path in self.paths)
             raise SourceError(f"{names}: found 0 bytes, wanted a recording")
@@ -73,7 +76,9 @@ class ByteSpan:
 
     def release(self, start: int, stop: int) -> None:
         """Give the mapped pages inside ``start .. stop`` back; a later read maps them again."""
-        for part, view in list(self._maps.items()):
+        with self._lock:
+            mapped = list(self._maps.items())
+        for part, view in mapped:
             first = max(start - self._starts[part], 0)
             last = min(stop, self._starts[part + 1]) - self._starts[part]
             first -= first % mmap.PAGESIZE
@@ -84,12 +89,13 @@ class ByteSpan:
         return bisect.bisect_right(self._starts, offset, hi=len(self.paths)) - 1
 
     def _view(self, part: int) -> Bytes:
-        if part not in self._maps:
-            self._maps[part] = self._map(part)
-            if len(self._maps) > OPEN_MAPS:
-                self._maps.popitem(last=False)
-        self._maps.move_to_end(part)
-        return np.frombuffer(self._maps[part], np.uint8)
+        with self._lock:
+            if part not in self._maps:
+                self._maps[part] = self._map(part)
+                if len(self._maps) > OPEN_MAPS:
+                    self._maps.popitem(last=False)
+            self._maps.move_to_end(part)
+            return np.frombuffer(self._maps[part], np.uint8)
 
     def _map(self, part: int) -> mmap.mmap:
         path, size = self.paths[part], self._starts[part + 1] - self._starts[part]
