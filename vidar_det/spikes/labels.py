@@ -22,6 +22,9 @@ DEFAULT_CLASS_MAP: ClassMap = MappingProxyType(
 DEFAULT_CLASSES: tuple[str, ...] = tuple(DEFAULT_CLASS_MAP)
 DISTRACTOR = -1
 """Class id of an object that is drawn, but never labelled."""
+LEAST_INSIDE = 0.25
+LARGE_IN_FRAME = 0.12
+LEAST_SIDE_PX = 4.0
 
 
 class SceneBoxes(NamedTuple):
@@ -97,3 +100,23 @@ def class_ids_by_category(class_map: ClassMap) -> dict[str, int]:
                 raise LabelError(f"category {category!r} belongs to two classes, one is {name!r}")
             ids[category] = class_id
     return ids
+
+
+def is_cut_off(inside: float, frame_share: float, least_side_px: float) -> bool:
+    """Whether too little of an object is in the frame to count as hit or miss.
+
+    Args:
+        inside: share of the object that lies in the frame.
+        frame_share: share of the frame that its box fills.
+        least_side_px: shorter side of its box in the frame.
+
+    Returns:
+        True if less than 25 % of it is inside and that fills less than 12 % of the frame, or if a
+        side is under 4 px.
+
+    Example:
+        >>> is_cut_off(0.2, 0.05, 20.0), is_cut_off(0.2, 0.5, 200.0)
+        (True, False)
+    """
+    is_sliver = inside < LEAST_INSIDE and frame_share < LARGE_IN_FRAME
+    return is_sliver or least_side_px < LEAST_SIDE_PX

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from vidar_det.errors import RangeError, SourceError
 from vidar_det.spikes.composing import Composer, Flicker
-from vidar_det.spikes.labels import DEFAULT_CLASSES, BoxRow, SceneBoxes, stack_boxes
+from vidar_det.spikes.labels import DEFAULT_CLASSES, BoxRow, SceneBoxes, is_cut_off, stack_boxes
 from vidar_det.spikes.motion import Path, Shake
 from vidar_det.spikes.movers import Mover, shifted, visibility
 from vidar_det.spikes.scene_spec import SceneSpec
@@ -18,10 +18,7 @@ from vidar_det.spikes.sprites import Sprite
 
 __all__ = ["Scene", "SceneBoxes", "SceneSpec", "compose_scene"]
 
-LEAST_INSIDE = 0.25
-LARGE_IN_FRAME = 0.12
 MOST_COVERED = 0.75
-LEAST_SIDE_PX = 4.0
 
 
 @dataclass(frozen=True)
@@ -126,15 +123,14 @@ class Scene:
         if seen is None or seen.pixels == 0:
             return None
         left, top, right, bottom = seen.xyxy
-        is_large = (right - left) * (bottom - top) > LARGE_IN_FRAME * self.width * self.height
-        is_cut_off = seen.inside < LEAST_INSIDE and not is_large
-        is_small = min(right - left, bottom - top) < LEAST_SIDE_PX
+        share = (right - left) * (bottom - top) / (self.width * self.height)
+        cut_off = is_cut_off(seen.inside, share, min(right - left, bottom - top))
         (vx, vy), (sx, sy) = mover.path.velocity_at(time_s), self.shake.velocity_at(time_s)
         return BoxRow(
             xyxy=seen.xyxy,
             class_id=mover.class_id,
             track_id=mover.track_id,
-            ignore=is_cut_off or is_small or seen.covered > MOST_COVERED,
+            ignore=cut_off or seen.covered > MOST_COVERED,
             speed_px_s=math.hypot(vx + sx, vy + sy),
         )
 
