@@ -7,7 +7,13 @@ from vidar_det.detector.neurons import ILIF
 from vidar_det.detector.spec import NeuronSpec
 from vidar_det.errors import ShapeError
 
-CASES = [(1, 4, 0.25, 1.0), (2, 4, 0.25, 1.0), (4, 1, 0.5, 1.0), (5, 3, 0.5, 0.5), (3, 8, 0.75, 2.0)]
+CASES = [
+    (1, 4, 0.25, 1.0),
+    (2, 4, 0.25, 1.0),
+    (4, 1, 0.5, 1.0),
+    (5, 3, 0.5, 0.5),
+    (3, 8, 0.75, 2.0),
+]
 
 
 def reference(steps: int, levels: int, decay: float, v_threshold: float) -> ILIFNode:

@@ -12,7 +12,7 @@ from vidar_det.detector.neurons import ILIF
 from vidar_det.detector.spec import CspSpec, DetectorSpec
 
 BRANCH_GAMMA = 0.2
-"""Initial BN scale of the last layer of every residual branch (EMS-ResNet; Su et al., ICCV 2023)."""
+"""Initial BN scale of a residual branch's last layer (EMS-ResNet; Su et al., ICCV 2023)."""
 
 
 class ConvNorm(nn.Sequential):
@@ -27,14 +27,19 @@ class ConvNorm(nn.Sequential):
     """
 
     def __init__(
-        self, channels_in: int, channels_out: int, kernel: int = 1, stride: int = 1, gamma: float = 1.0
+        self,
+        channels_in: int,
+        channels_out: int,
+        kernel: int = 1,
+        stride: int = 1,
+        gamma: float = 1.0,
     ) -> None:
         padding = (kernel - 1) // 2 if kernel % 2 else (kernel - stride) // 2
+        norm = nn.BatchNorm2d(channels_out)
+        nn.init.constant_(norm.weight, gamma)
         super().__init__(
-            nn.Conv2d(channels_in, channels_out, kernel, stride, padding, bias=False),
-            nn.BatchNorm2d(channels_out),
+            nn.Conv2d(channels_in, channels_out, kernel, stride, padding, bias=False), norm
         )
-        nn.init.constant_(self[1].weight, gamma)
 
 
 class Residual(nn.Module):
@@ -50,11 +55,12 @@ class Residual(nn.Module):
     def forward(self, membrane: Tensor) -> Tensor:
         """Add the branch to the stream."""
         hidden = self.conv_in(self.fire_in(membrane))
-        return membrane + self.conv_out(self.fire_out(hidden))
+        branch: Tensor = self.conv_out(self.fire_out(hidden))
+        return membrane + branch
 
 
 class Csp(nn.Module):
-    """Cross-stage-partial block (Wang et al., 2020): spikes ``[S*B, C, H, W]`` in, membranes out."""
+    """Cross-stage-partial block (Wang et al., 2020): ``[S*B, C, H, W]`` spikes to membranes."""
 
     def __init__(self, channels_in: int, widths: CspSpec, spec: DetectorSpec, gamma: float = 1.0):
         super().__init__()

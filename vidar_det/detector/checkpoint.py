@@ -1,4 +1,4 @@
-"""A network goes out as one safetensors file with its whole spec inside, and comes back the same."""
+"""A network goes out as one safetensors file, its whole spec inside, and comes back the same."""
 
 import json
 from collections.abc import Mapping
@@ -125,7 +125,9 @@ def load_network(path: Path, expected: DetectorSpec | None = None) -> SpikingDet
         found = checkpoint.tensors.get(name)
         if found is None or found.shape != tensor.shape:
             shape = "nothing" if found is None else tuple(found.shape)
-            raise CheckpointError(f"{path}: {name} is {shape}, its spec wants {tuple(tensor.shape)}")
+            raise CheckpointError(
+                f"{path}: {name} is {shape}, its spec wants {tuple(tensor.shape)}"
+            )
     extra = sorted(set(checkpoint.tensors) - set(wanted))
     if extra:
         raise CheckpointError(f"{path}: holds {extra[0]!r}, which its spec does not know")
@@ -161,7 +163,9 @@ def find_weights(name: str) -> Path:
         if (root / name / WEIGHTS_FILE).is_file():
             return root / name / WEIGHTS_FILE
     known = sorted({path.parent.name for root in roots for path in root.glob(f"*/{WEIGHTS_FILE}")})
-    raise CheckpointError(f"weights {name!r}: no such file, folder or name{did_you_mean(name, known)}")
+    raise CheckpointError(
+        f"weights {name!r}: no such file, folder or name{did_you_mean(name, known)}"
+    )
 
 
 def _header_spec(header: Mapping[str, str], path: Path) -> DetectorSpec:

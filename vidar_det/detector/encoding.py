@@ -1,4 +1,4 @@
-"""Counts per bin come in, the network's input tensor comes out: the only place spikes become tensors."""
+"""Counts per bin come in, the input tensor goes out: the only place where spikes turn tensors."""
 
 from typing import Any
 
@@ -12,7 +12,9 @@ from vidar_det.errors import ShapeError
 
 
 def encode(
-    counts: NDArray[np.integer[Any]] | Tensor, spec: EncodingSpec, planes_per_count: int | None = None
+    counts: NDArray[np.integer[Any]] | Tensor,
+    spec: EncodingSpec,
+    planes_per_count: int | None = None,
 ) -> Tensor:
     """Turn counts into the network's folded input.
 

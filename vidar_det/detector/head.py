@@ -6,7 +6,7 @@ each side of its box (DFL; Li et al., *Generalized Focal Loss*, NeurIPS 2020). N
 
 import math
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 import torch
@@ -34,12 +34,15 @@ class RawPredictions(NamedTuple):
 class Branch(nn.Module):
     """One branch of one level: neuron-coded 3x3 convolution, time mean, linear read-out."""
 
-    def __init__(self, channels: int, hidden: int, outputs: int, spec: DetectorSpec) -> None:
+    def __init__(
+        self, channels: int, hidden: int, outputs: int, spec: DetectorSpec, bias: float
+    ) -> None:
         super().__init__()
         self.steps = spec.encoding.steps
         self.conv = ConvNorm(channels, hidden, 3)
         self.fire = ILIF(spec.neuron, self.steps)
         self.read = nn.Conv2d(hidden, outputs, 1)
+        nn.init.constant_(cast("Tensor", self.read.bias), bias)
 
     def forward(self, spikes: Tensor) -> Tensor:
         """Read out: ``[S*B, C, H, W]`` spikes to ``[B, H*W, outputs]``.
@@ -61,16 +64,14 @@ class Head(nn.Module):
         channels = (spec.top_down[1].out, spec.bottom_up[0].out, spec.bottom_up[1].out)
         levels = list(zip(channels, spec.heads, strict=True))
         self.boxes = nn.ModuleList(
-            Branch(width, level.box, 4 * spec.reg_max, spec) for width, level in levels
+            Branch(width, level.box, 4 * spec.reg_max, spec, bias=1.0) for width, level in levels
         )
+        # about five objects of each class in 640 x 640 pixels: a calm start for the loss
+        rarities = [math.log(5 / (640 / stride) ** 2) for stride in STRIDES]
         self.scores = nn.ModuleList(
-            Branch(width, level.score, len(spec.classes), spec) for width, level in levels
+            Branch(width, level.score, len(spec.classes), spec, bias=rarity)
+            for (width, level), rarity in zip(levels, rarities, strict=True)
         )
-        for branch in self.boxes:
-            nn.init.constant_(branch.read.bias, 1.0)
-        for branch, stride in zip(self.scores, STRIDES, strict=True):
-            # about five objects of each class in 640 x 640 pixels: a calm start for the loss
-            nn.init.constant_(branch.read.bias, math.log(5 / (640 / stride) ** 2))
 
     def forward(self, spikes: tuple[Tensor, Tensor, Tensor]) -> RawPredictions:
         """See the class."""

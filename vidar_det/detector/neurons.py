@@ -1,4 +1,4 @@
-"""Membrane input comes in, integer spike counts come out: the I-LIF neuron, folded and stateless."""
+"""Membrane input comes in, integer spike counts come out: the I-LIF neuron, without state."""
 
 from typing import Any
 
@@ -49,11 +49,12 @@ class ILIF(nn.Module):
         Raises:
             ShapeError: the first axis is no multiple of S.
         """
-        if not torch.jit.is_tracing() and x.shape[0] % self.steps:
+        if x.shape[0] % self.steps:
             raise ShapeError(f"neuron: {x.shape[0]} rows do not hold {self.steps} steps")
         levels, decay, v_threshold = self.spec.levels, self.spec.decay, self.spec.v_threshold
         if torch.is_grad_enabled() and x.requires_grad:
-            fired: Tensor = _StraightThrough.apply(x, self.steps, levels, decay, v_threshold)
+            args = (x, self.steps, levels, decay, v_threshold)
+            fired: Tensor = _StraightThrough.apply(*args)  # type: ignore[no-untyped-call]  # untyped in torch
             return fired
         if self.steps == 1:
             return (x / v_threshold).clamp(0, levels).round()
@@ -72,7 +73,7 @@ class ILIF(nn.Module):
 
 
 class _StraightThrough(torch.autograd.Function):
-    """The whole sequence as one autograd node: it keeps a byte per element, not a graph per step."""
+    """The whole sequence as one autograd node; it keeps one byte per element."""
 
     @staticmethod
     def forward(

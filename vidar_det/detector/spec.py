@@ -1,4 +1,4 @@
-"""Names and numbers come in, a frozen ``DetectorSpec`` comes out: all that is needed to build a network."""
+"""Names and numbers come in, a frozen ``DetectorSpec`` comes out: all that a network needs."""
 
 import dataclasses
 from dataclasses import dataclass, field
@@ -149,7 +149,7 @@ class DetectorSpec:
         if min(self.stem, self.pool, self.reg_max - 1, *self.lateral) < 1:
             raise ConfigError(f"detector spec: widths must be positive, found {self}")
         if not self.classes or len(set(self.classes)) != len(self.classes):
-            raise ConfigError(f"detector spec: classes must be distinct names, found {self.classes}")
+            raise ConfigError(f"detector spec: wanted distinct classes, found {self.classes}")
 
     @property
     def window(self) -> int:

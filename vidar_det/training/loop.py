@@ -156,7 +156,7 @@ class _Run:
         network = build_detector(detector_spec(recipe, phase.steps))
         if start is not None:
             network.load_state_dict(dict(start))
-        network.to(self.device, memory_format=torch.channels_last).train()
+        network.to(self.device).to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]  # torch's stubs miss it
         optimiser = build_optimiser(network, recipe, phase)
         averaged = Averaged(network, recipe.ema)
         step = 0
@@ -240,7 +240,7 @@ class _Run:
             return None
         state: dict[str, Any] = torch.load(path, map_location=self.device, weights_only=True)
         if state["recipe"] != recipe_key(self.recipe):
-            raise CheckpointError(f"{path}: belongs to another recipe; wanted the one it began with")
+            raise CheckpointError(f"{path}: found another recipe's run, wanted this one's")
         return state
 
     def save_weights(self, weights: Mapping[str, Tensor]) -> None:
@@ -267,7 +267,7 @@ def train_step(
     padded = padded_size(*batch.counts.shape[-2:])
     terms = detection_loss(predictions, targets, padded, recipe.loss)
     optimiser.zero_grad()
-    terms.total.backward()
+    torch.autograd.backward(terms.total)
     nn.utils.clip_grad_norm_(network.parameters(), recipe.clip)
     for group in optimiser.param_groups:
         group["lr"] = rate

@@ -123,7 +123,7 @@ def detection_loss(
     device = predictions.scores.device
     centres, strides = (torch.from_numpy(grid.copy()).to(device) for grid in cell_grid(*padded))
     scores = predictions.scores.float()
-    distances = predictions.distances.float().unflatten(2, (4, -1))
+    distances = predictions.distances.float().reshape(*scores.shape[:2], 4, -1)
     reg_max = distances.shape[3]
     boxes = decode_boxes(distances, centres, strides)
     with torch.no_grad():
@@ -145,9 +145,7 @@ def detection_loss(
     sides = _sides(object_boxes, centres[cells]) / strides[cells, None]
     focal = distribution_focal(distances[assigned.positive], sides.clamp(0, reg_max - 1.01))
     distribution_term = (focal * weight).sum() / normaliser
-    total = (
-        spec.box * box_term + spec.score * score_term + spec.distribution * distribution_term
-    )
+    total = spec.box * box_term + spec.score * score_term + spec.distribution * distribution_term
     return LossTerms(total, box_term, score_term, distribution_term, assigned.positive.sum())
 
 

@@ -99,7 +99,8 @@ class PhaseSpec:
     footage_share: float = 0.0
 
     def __post_init__(self) -> None:
-        if min(self.windows, self.steps, self.batch) < 1 or min(self.scale, self.learning_rate) <= 0:
+        counts = (self.windows, self.steps, self.batch)
+        if min(counts) < 1 or min(self.scale, self.learning_rate) <= 0:
             raise ConfigError(f"phase: found {self}; wanted positive numbers")
         if not 0 <= self.footage_share <= 1 or not 0 <= self.warmup < 1:
             raise ConfigError(f"phase: found {self}; wanted shares of 0 to 1")

@@ -143,9 +143,7 @@ def scaled_scene(scene: SceneSpec, recipe: RecipeSpec, scale: float) -> SceneSpe
     )
 
 
-def _sprites(
-    spec: ComposedSpec, root: Path, generator: np.random.Generator
-) -> Sequence[Sprite]:
+def _sprites(spec: ComposedSpec, root: Path, generator: np.random.Generator) -> Sequence[Sprite]:
     if spec.sprites:
         return load_sprites(root / spec.sprites, spec.split or None)
     return procedural_sprites(generator, spec.procedural_sprites)

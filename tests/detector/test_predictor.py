@@ -1,0 +1,94 @@
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from vidar_det import load_detector
+from vidar_det.detector.checkpoint import save_checkpoint
+from vidar_det.detector.network import SpikingDetector
+from vidar_det.detector.predictor import Detector, StageTimes, Thresholds
+from vidar_det.detector.spec import DetectorSpec, size_spec
+from vidar_det.errors import RangeError, ShapeError
+from vidar_det.spikes.stream import Sensor, SpikeStream
+
+HEIGHT, WIDTH = 50, 70
+EAGER = Thresholds(conf=0.0001, max_det=20)
+
+
+@pytest.fixture(scope="module")
+def detector(
+    tmp_path_factory: pytest.TempPathFactory, lively: Callable[[DetectorSpec], SpikingDetector]
+) -> Detector:
+    path = tmp_path_factory.mktemp("weights") / "model.safetensors"
+    save_checkpoint(path, lively(size_spec("nano")), version="fresh")
+    return load_detector(str(path.parent))
+
+
+@pytest.fixture(scope="module")
+def recording() -> SpikeStream:
+    rng = np.random.default_rng(0)
+    planes = (rng.random((300, HEIGHT, WIDTH)) < 0.3).astype(np.uint8)
+    return SpikeStream.from_planes(planes, Sensor(WIDTH, HEIGHT))
+
+
+def test_the_detector_says_what_it_is(detector: Detector) -> None:
+    assert (detector.version, detector.spec.window) == ("fresh", 128)
+    assert detector.params > 100_000
+
+
+def test_windows_come_in_order_without_gaps(detector: Detector, recording: SpikeStream) -> None:
+    found = list(detector.stream(recording, thresholds=EAGER))
+    assert [window.start for window, _ in found] == [0, 128]
+    for _, detections in found:
+        assert 0 < len(detections) <= EAGER.max_det
+        assert detections.xyxy.min() >= 0
+        assert (detections.xyxy <= [WIDTH, HEIGHT, WIDTH, HEIGHT]).all()
+
+
+def test_window_stride_and_range_can_be_chosen(detector: Detector, recording: SpikeStream) -> None:
+    stream = detector.stream(recording, window=64, stride=50, start=10, stop=200)
+    assert [window.start for window, _ in stream] == [10, 60, 110]
+
+
+def test_a_window_and_its_counts_give_the_same_boxes(
+    detector: Detector, recording: SpikeStream
+) -> None:
+    window = next(iter(recording.windows(128)))
+    direct = detector.predict(window, EAGER)
+    counted = detector.predict(window.counts(4), EAGER)
+    assert np.array_equal(direct.xyxy, counted.xyxy)
+
+
+def test_a_window_depends_on_its_own_planes_alone(
+    detector: Detector, recording: SpikeStream
+) -> None:
+    windows = [window for window, _ in detector.stream(recording, stride=60, thresholds=EAGER)]
+    detector.predict(windows[0], EAGER)
+    again = detector.predict(windows[1], EAGER)
+    assert np.array_equal(again.xyxy, detector.predict(windows[1], EAGER).xyxy)
+
+
+def test_times_add_up(detector: Detector, recording: SpikeStream) -> None:
+    times = StageTimes()
+    list(detector.stream(recording, times=times))
+    assert times.counting_s > 0
+    assert times.inference_s > 0
+
+
+@pytest.mark.parametrize("window", [0, 3, 130])
+def test_a_window_that_does_not_divide_into_bins_is_refused(
+    detector: Detector, recording: SpikeStream, window: int
+) -> None:
+    with pytest.raises(RangeError, match="multiple of 4"):
+        list(detector.stream(recording, window=window))
+
+
+def test_counts_of_another_shape_are_refused(detector: Detector) -> None:
+    with pytest.raises(ShapeError, match=r"wanted \(4, H, W\)"):
+        detector.predict(np.zeros((3, 8, 8), np.uint16))
+
+
+@pytest.mark.parametrize("values", [{"conf": 1.5}, {"iou": -0.1}, {"max_det": 0}])
+def test_thresholds_outside_their_range_are_refused(values: dict[str, float]) -> None:
+    with pytest.raises(RangeError):
+        Thresholds(**values)  # type: ignore[arg-type]  # on purpose
