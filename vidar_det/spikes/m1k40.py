@@ -21,7 +21,7 @@ PLANE_BLOCKS = 2000
 PLANE_BYTES = BLOCK_BYTES * PLANE_BLOCKS
 TRAILER = 62
 SCANNED_BYTES = 4 << 20  # searched at once for a plane's start
-CHECKED_PLANES = 1024  # planes whose ends are checked at once; bounds the mapped memory
+CHECKED_PLANES = 128  # whose ends are checked at once; bounds the mapped memory
 
 
 @dataclass(frozen=True)
