@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from vidar_det.errors import SourceError
+from vidar_det.errors import LabelError, SourceError
 from vidar_det.spikes.labels import DISTRACTOR
 from vidar_det.spikes.motion import Path, Shake, draw_log_uniform, draw_shake
 from vidar_det.spikes.movers import Look, Mover, build_mover
@@ -55,7 +55,8 @@ class Composer:
         self._gamma = DISPLAY_GAMMA * float(generator.uniform(*spec.gamma))
         self._horizon = float(generator.uniform(0.1, 0.6))
         self._has_shadows = self._happens(spec.shadow_probability)
-        self._slant = float(generator.uniform(-1.0, 1.0))
+        up = float(generator.uniform(0.08, 0.35)) * float(generator.choice([-1.0, 1.0]))
+        self._shadow_reach = (float(generator.uniform(-0.7, 0.7)), up)
         self._crowd = None
         if self._happens(spec.crowd_probability):
             self._crowd = float(generator.uniform(0.2, 0.8)) * spec.width
@@ -154,6 +155,8 @@ class Composer:
         count = int(rng.integers(spec.objects[0], spec.objects[1] + 1))
         if count and not by_class:
             raise SourceError(f"{count} objects wanted, but no sprite has a class")
+        if by_class and max(by_class) >= len(spec.classes):
+            raise LabelError(f"a sprite has class id {max(by_class)}; classes are {spec.classes}")
         groups = [by_class[key] for key in sorted(by_class)]
         picked = [groups[int(rng.integers(len(groups)))] for _ in range(count)]
         extra = int(rng.integers(spec.distractors[0], spec.distractors[1] + 1)) if others else 0
@@ -201,7 +204,7 @@ class Composer:
             gamma=self._gamma,
             gain=(gain * (1.0 + tilt), gain * (1.0 - tilt)),
             shadow=float(rng.uniform(0.3, 0.75)) if self._has_shadows else 0.0,
-            shadow_slant=self._slant,
+            shadow_reach=self._shadow_reach,
             flip=spec.flip and self._happens(0.5),
         )
 

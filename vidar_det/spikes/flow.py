@@ -76,12 +76,28 @@ class Between:
 def _flow(before: Byte, after: Byte) -> Float:
     """Flow on a grid of half the resolution, in cells of that grid: ``(h/2, w/2, 2)``."""
     finder = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    flow = np.zeros((*before.shape, 2), dtype=np.float32)
+    flow = np.empty((*before.shape, 2), dtype=np.float32)
+    flow[:] = _common_shift(before, after)
     flow = np.asarray(finder.calc(before, after, flow), dtype=np.float32)
     height, width = before.shape
     size = (width // 2, height // 2)
     half = cv2.resize(flow, size, interpolation=cv2.INTER_AREA)
     return np.asarray(half * _ratio((width, height), size, invert=True), dtype=np.float32)
+
+
+def _common_shift(before: Byte, after: Byte) -> tuple[float, float]:
+    """Shift of the whole picture by phase correlation, where it explains the change better than 0.
+
+    The flow starts from it: a fast pan else exceeds the reach of the search.
+    """
+    size = before.shape[::-1]
+    window = cv2.createHanningWindow(size, cv2.CV_32F)
+    a, b = before.astype(np.float32), after.astype(np.float32)
+    (dx, dy), _ = cv2.phaseCorrelate(a, b, window)
+    back = np.array([[1.0, 0.0, dx], [0.0, 1.0, dy]])
+    moved = cv2.warpAffine(b, back, size, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
+    explains = float(np.abs(moved - a).mean()) < float(np.abs(b - a).mean())
+    return (dx, dy) if explains else (0.0, 0.0)
 
 
 def _enlarged(flow: Float, size: tuple[int, int]) -> Float:

@@ -13,6 +13,8 @@ from vidar_det.spikes.sprites import Sprite, linear_light
 
 Float = NDArray[np.float32]
 Bool = NDArray[np.bool_]
+Margins = tuple[tuple[int, int], tuple[int, int]]
+SHADOW_BLUR = 0.015
 
 
 class Look(NamedTuple):
@@ -23,7 +25,8 @@ class Look(NamedTuple):
         gamma: exponent from display grey to light.
         gain: light of the left edge and of the right edge; 1 leaves it as drawn.
         shadow: darkness of the cast shadow, 0 (none) to 1.
-        shadow_slant: sideways reach of the shadow per unit of the object's height.
+        shadow_reach: how far the shadow of the top falls to the right and up the picture, per
+            unit of the object's height; minus for left and down.
         flip: mirror left to right.
     """
 
@@ -31,7 +34,7 @@ class Look(NamedTuple):
     gamma: float = 2.2
     gain: tuple[float, float] = (1.0, 1.0)
     shadow: float = 0.0
-    shadow_slant: float = 0.3
+    shadow_reach: tuple[float, float] = (0.3, 0.2)
     flip: bool = False
 
 
@@ -40,8 +43,10 @@ class Mover:
     """A sprite at its final size that follows a path.
 
     Attributes:
-        light: ``(h + 2, w + 2) float32`` premultiplied linear light with an empty border.
-        through: ``(h + 2, w + 2) float32`` share of the light behind it that passes.
+        light: ``(h + m, w + n) float32`` premultiplied linear light with an empty margin.
+        through: ``(h + m, w + n) float32`` share of the light behind it that passes; the margin
+            holds the shadow.
+        margin: columns left of the mask and rows above it, at least 1.
         mask: ``(h, w) bool``, alpha above one half: what the box encloses.
         path: of the top left corner of ``mask``, in pixels of the frame.
         class_id: index into the classes, or -1.
@@ -50,6 +55,7 @@ class Mover:
 
     light: Float
     through: Float
+    margin: tuple[int, int]
     mask: Bool
     path: Path
     class_id: int
@@ -62,7 +68,8 @@ class Mover:
             frame: ``(H, W) float32``, drawn upon; this is the scene's own buffer.
             corner: x, y of the mask's top left corner in pixels.
         """
-        x, y = math.floor(corner[0]), math.floor(corner[1])
+        whole_x, whole_y = math.floor(corner[0]), math.floor(corner[1])
+        x, y = whole_x + 1 - self.margin[0], whole_y + 1 - self.margin[1]
         rows, height = self.light.shape[0] - 1, frame.shape[0]
         columns, width = self.light.shape[1] - 1, frame.shape[1]
         top, bottom = max(0, -y), min(rows, height - y)
@@ -71,7 +78,7 @@ class Mover:
             return
         source = np.s_[top : bottom + 1, left : right + 1]
         target = frame[y + top : y + bottom, x + left : x + right]
-        fx, fy = corner[0] - x, corner[1] - y
+        fx, fy = corner[0] - whole_x, corner[1] - whole_y
         cv2.multiply(target, shifted(self.through[source], fx, fy), dst=target)
         cv2.add(target, shifted(self.light[source], fx, fy), dst=target)
 
@@ -137,12 +144,17 @@ def build_mover(sprite: Sprite, look: Look, path: Path, track_id: int) -> Mover:
     if look.flip:
         light, alpha = light[:, ::-1], alpha[:, ::-1]
     light = light * np.linspace(*look.gain, look.size[1], dtype=np.float32)
-    through = 1.0 - alpha
+    margins = ((1, 1), (1, 1))
     if look.shadow > 0:
-        through = through * (1.0 - look.shadow * _cast_shadow(alpha, look.shadow_slant))
+        margins = _shadow_margins(look)
+    cover = np.pad(alpha, margins)
+    through = 1.0 - cover
+    if look.shadow > 0:
+        through *= 1.0 - look.shadow * _cast_shadow(cover, look, margins)
     return Mover(
-        light=np.pad(light, 1),
-        through=np.pad(through, 1, constant_values=1.0),
+        light=np.pad(light, margins),
+        through=through,
+        margin=(margins[1][0], margins[0][0]),
         mask=alpha > 0.5,
         path=path,
         class_id=sprite.class_id,
@@ -194,11 +206,21 @@ def _resized(picture: Float, size: tuple[int, int]) -> Float:
     return np.asarray(cv2.resize(picture, size[::-1], interpolation=method), dtype=np.float32)
 
 
-def _cast_shadow(alpha: Float, slant: float) -> Float:
-    """The silhouette, laid on the ground behind its feet: squashed, slanted and blurred."""
-    height, width = alpha.shape
-    squash = 0.25
-    turn = np.array([[1.0, -slant, slant * height], [0.0, squash, height * (1.0 - squash)]])
-    laid = cv2.warpAffine(alpha, turn, (width, height), flags=cv2.INTER_LINEAR)
-    spread = max(0.5, 0.02 * height)
+def _shadow_margins(look: Look) -> Margins:
+    height = look.size[0]
+    right, up = (reach * height for reach in look.shadow_reach)
+    soft = math.ceil(3.0 * SHADOW_BLUR * height) + 2
+    above = max(0, math.ceil(up) - height)
+    below = max(0, math.ceil(-up))
+    sides = max(0, math.ceil(-right)), max(0, math.ceil(right))
+    return (above + soft, below + soft), (sides[0] + soft, sides[1] + soft)
+
+
+def _cast_shadow(cover: Float, look: Look, margins: Margins) -> Float:
+    """The silhouette, laid on the ground about its feet: squashed, slanted and blurred."""
+    feet = margins[0][0] + look.size[0]
+    right, up = look.shadow_reach
+    turn = np.array([[1.0, -right, right * feet], [0.0, up, feet * (1.0 - up)]])
+    laid = cv2.warpAffine(cover, turn, cover.shape[::-1], flags=cv2.INTER_LINEAR)
+    spread = max(0.5, SHADOW_BLUR * look.size[0])
     return np.asarray(cv2.GaussianBlur(laid, (0, 0), spread), dtype=np.float32)

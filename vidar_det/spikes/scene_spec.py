@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass, fields
 
 from vidar_det.errors import ConfigError
+from vidar_det.spikes.labels import DEFAULT_CLASSES
 
 Pair = tuple[float, float]
 POSITIVE = frozenset({"height_px", "pan_px_s", "light_at_white", "gamma", "object_light"})
@@ -37,6 +38,7 @@ class SceneSpec:
         crowd_probability: share of scenes whose objects stand close together.
         truncation_probability: share of objects that may be cut by the frame's borders.
         flip: mirror sprites and backgrounds at random.
+        classes: names of the sprites' class ids.
 
     Raises:
         ConfigError: a pair is not in order, or a value lies outside its range.
@@ -69,6 +71,7 @@ class SceneSpec:
     crowd_probability: float = 0.15
     truncation_probability: float = 0.4
     flip: bool = True
+    classes: tuple[str, ...] = DEFAULT_CLASSES
 
     def __post_init__(self) -> None:
         if self.width < 8 or self.height < 8 or not self.duration_s > 0:
@@ -77,7 +80,8 @@ class SceneSpec:
                 "wanted at least 8x8 px and a positive duration"
             )
         for field in fields(self):
-            self._check_field(field.name, getattr(self, field.name))
+            if field.name != "classes":
+                self._check_field(field.name, getattr(self, field.name))
 
     def _check_field(self, name: str, value: object) -> None:
         if isinstance(value, tuple):

@@ -57,6 +57,11 @@ class Scene:
     flicker: Flicker
     classes: tuple[str, ...] = DEFAULT_CLASSES
 
+    @property
+    def scored(self) -> tuple[int, ...]:
+        """Ids of the completely labelled classes: all of them."""
+        return tuple(range(len(self.classes)))
+
     def light(self, time_s: float) -> NDArray[np.float32]:
         """Render the light that falls on the sensor.
 
@@ -156,6 +161,7 @@ def compose_scene(
 
     Raises:
         SourceError: no background, or objects are asked for and there is no labelled sprite.
+        LabelError: a sprite's class id lies beyond the spec's classes.
 
     Example:
         >>> from vidar_det.spikes.procedural import procedural_backgrounds, procedural_sprites
@@ -184,4 +190,5 @@ def compose_scene(
         gain=gain,
         haze=haze,
         flicker=composer.draw_flicker(),
+        classes=spec.classes,
     )
