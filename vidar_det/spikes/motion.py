@@ -85,8 +85,8 @@ def draw_shake(amplitude_px: tuple[float, float], generator: np.random.Generator
         A shake; the same one for the same state of the generator.
 
     Example:
-        >>> draw_shake((0.0, 0.0), np.random.default_rng(0)).at(0.2)
-        (0.0, 0.0)
+        >>> draw_shake((1.5, 1.5), np.random.default_rng(0)).amplitude_px
+        1.5
     """
     fx, fy = generator.uniform(2.0, 12.0, 2).tolist()
     px, py = generator.uniform(0.0, math.tau, 2).tolist()
