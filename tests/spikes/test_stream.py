@@ -134,3 +134,9 @@ def test_impossible_windows_are_refused_at_the_call(planes: np.ndarray) -> None:
     for start, length in ((-1, 4), (0, 0), (38, 3)):
         with pytest.raises(RangeError):
             SpikeWindow(stream, start, length)
+
+
+def test_streams_and_windows_can_be_keys(planes: np.ndarray) -> None:
+    stream, twin = SpikeStream.from_planes(planes, SENSOR), SpikeStream.from_planes(planes, SENSOR)
+    assert stream != twin
+    assert {SpikeWindow(stream, 0, 4), SpikeWindow(stream, 0, 4)} == {SpikeWindow(stream, 0, 4)}

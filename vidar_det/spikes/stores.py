@@ -192,7 +192,7 @@ class ArrayStore:
             self._held.release(0, self._held.part_end(0))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class TimePackedStore:
     """Planes packed along time: plane i is bit ``i % 8`` of ``packed[i // 8]``.
 

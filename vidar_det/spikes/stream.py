@@ -104,7 +104,7 @@ class PlaneStore(Protocol):
         """Planes ``start .. stop`` are not needed for now: give their mapped memory back."""
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class SpikeStream:
     """A recording: T upright planes of H x W pixels, decoded only where asked.
 
