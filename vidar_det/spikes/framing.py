@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidar_det.errors import RangeError
-from vidar_det.spikes.labels import BoxRow, is_cut_off
+from vidar_det.spikes.labels import BoxRow, SceneBoxes, is_cut_off, stack_boxes
 from vidar_det.spikes.motion import draw_log_uniform
 
 Size = tuple[int, int]
@@ -97,6 +97,17 @@ class Framing:
         """
         placed = (self._place_row(row) for row in rows)
         return [row for row in placed if row is not None]
+
+    def place_boxes(self, boxes: SceneBoxes) -> SceneBoxes:
+        """Move, clip and judge boxes, as `place_all`."""
+        columns = (
+            boxes.xyxy.tolist(),
+            boxes.class_ids.tolist(),
+            boxes.track_ids.tolist(),
+            boxes.ignore.tolist(),
+            boxes.speeds_px_s.tolist(),
+        )
+        return stack_boxes(self.place_all([BoxRow(*row) for row in zip(*columns, strict=True)]))
 
     def _place_row(self, row: BoxRow) -> BoxRow | None:
         x0, y0, x1, y1 = self.place(row.xyxy)

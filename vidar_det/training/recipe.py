@@ -62,15 +62,19 @@ class FootageSpec:
         interval_s: lowest and highest sensor time that one frame interval takes, seconds;
             shorter is faster motion.
         light_at_white: lowest and highest firing rate of a white surface, spikes per readout.
-        zoom: smallest and largest magnification of the picture before it is cut.
+        zoom: smallest and largest magnification; 1 just fills the sensor.
+        still_share: share of windows from stills, where there are both stills and clips.
+        every: of neighbouring frames, each so manieth pair is used.
     """
 
     weight: float = 1.0
     folders: tuple[str, ...] = ()
     split: str = "train"
-    interval_s: tuple[float, float] = (0.004, 0.08)
+    interval_s: tuple[float, float] = (0.0065, 0.08)
     light_at_white: tuple[float, float] = (0.06, 1.3)
-    zoom: tuple[float, float] = (0.8, 1.6)
+    zoom: tuple[float, float] = (0.9, 2.0)
+    still_share: float = 0.6
+    every: int = 3
 
 
 @dataclass(frozen=True)
@@ -148,6 +152,11 @@ class RecipeSpec:
             raise ConfigError("recipe: found no [[phases]], wanted at least one")
         if not self.composed and not self.footage:
             raise ConfigError("recipe: found no data, wanted [[composed]] or [[footage]]")
+        for phase in self.phases:
+            if phase.footage_share < 1 and not self.composed:
+                raise ConfigError("recipe: wanted [[composed]] or phases with footage_share = 1")
+            if phase.footage_share > 0 and not self.footage:
+                raise ConfigError("recipe: wanted [[footage]] or phases with footage_share = 0")
 
 
 def read_recipe(path: Path) -> RecipeSpec:

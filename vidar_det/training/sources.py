@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 from vidar_det.config import did_you_mean
 from vidar_det.detector.spec import EncodingSpec
 from vidar_det.errors import ConfigError
+from vidar_det.spikes.annotations import FootageRecord
 from vidar_det.spikes.camera import PROFILES, CameraProfile
 from vidar_det.spikes.procedural import procedural_backgrounds, procedural_sprites
 from vidar_det.spikes.scene_spec import SceneSpec
 from vidar_det.spikes.scenes import compose_scene
 from vidar_det.spikes.sprites import Sprite, load_backgrounds, load_sprites
+from vidar_det.training.footage_source import FootageSource, load_records
 from vidar_det.training.recipe import ComposedSpec, PhaseSpec, RecipeSpec
 from vidar_det.training.simulation import (
     LabelledWindow,
@@ -59,17 +61,24 @@ class DataRoom:
         recipe: the settings.
         sprites: per entry of ``recipe.composed``.
         backgrounds: per entry of ``recipe.composed``.
+        records: per entry of ``recipe.footage``.
     """
 
     recipe: RecipeSpec
     sprites: Sequence[Sequence[Sprite]]
     backgrounds: Sequence[Sequence[NDArray[np.float32]]]
+    records: Sequence[Sequence[FootageRecord]]
 
     def windows(self, phase: PhaseSpec, number: int) -> SimulatedWindows:
         """Return the windows of one phase; each phase sees windows of its own."""
         recipe = self.recipe
         profiles = find_profiles(recipe.profiles)
-        sources: list[WindowSource] = [
+        size = (round(recipe.width * phase.scale), round(recipe.height * phase.scale))
+        footage = [
+            FootageSource(records, spec, size, profiles)
+            for spec, records in zip(recipe.footage, self.records, strict=True)
+        ]
+        composed = [
             ComposedSource(
                 scaled_scene(spec.scene, recipe, phase.scale),
                 sprites,
@@ -81,9 +90,13 @@ class DataRoom:
                 recipe.composed, self.sprites, self.backgrounds, strict=True
             )
         ]
+        sources: list[WindowSource] = [*composed, *footage]
         return SimulatedWindows(
             sources=sources,
-            weights=[spec.weight for spec in recipe.composed],
+            weights=(
+                *_shares([spec.weight for spec in recipe.composed], 1 - phase.footage_share),
+                *_shares([spec.weight for spec in recipe.footage], phase.footage_share),
+            ),
             encoding=replace(recipe.model.encoding, steps=phase.steps),
             seed=recipe.seed * 1000 + number,
             length=phase.windows,
@@ -109,7 +122,8 @@ def open_data(recipe: RecipeSpec, root: Path) -> DataRoom:
         generator = np.random.default_rng(recipe.seed)
         sprites.append(_sprites(spec, root, generator))
         backgrounds.append(_backgrounds(spec, root, recipe, generator))
-    return DataRoom(recipe, sprites, backgrounds)
+    records = [load_records(spec, root) for spec in recipe.footage]
+    return DataRoom(recipe, sprites, backgrounds, records)
 
 
 def find_profiles(names: Sequence[str]) -> list[CameraProfile]:
@@ -141,6 +155,10 @@ def scaled_scene(scene: SceneSpec, recipe: RecipeSpec, scale: float) -> SceneSpe
         pan_px_s=(scene.pan_px_s[0] * scale, scene.pan_px_s[1] * scale),
         shake_px=(scene.shake_px[0] * scale, scene.shake_px[1] * scale),
     )
+
+
+def _shares(weights: Sequence[float], total: float) -> list[float]:
+    return [weight / sum(weights) * total for weight in weights]
 
 
 def _sprites(spec: ComposedSpec, root: Path, generator: np.random.Generator) -> Sequence[Sprite]:

@@ -1,0 +1,296 @@
+"""A spike dataset's folder comes in, labelled windows of its recordings go out."""
+
+import dataclasses
+import tomllib
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from vidar_det.config import build_spec, did_you_mean
+from vidar_det.detections.boxes import GroundTruth
+from vidar_det.detections.label_reader import read_labels
+from vidar_det.detections.labels import ImageRecord, Labels
+from vidar_det.errors import (
+    ConfigError,
+    FormatError,
+    GeometryError,
+    LabelError,
+    RangeError,
+    SourceError,
+)
+from vidar_det.spikes.labels import ClassMap
+from vidar_det.spikes.recording import open_recording
+from vidar_det.spikes.stream import SpikeStream, SpikeWindow
+from vidar_det.training.class_map import as_class_map, match_classes
+
+DATASET_FILE = "dataset.toml"
+DATASET_FORMAT = 1
+OPEN_RECORDINGS = 16
+"""Recordings kept open at once; each holds a file descriptor."""
+
+
+class LabelledWindow(NamedTuple):
+    """A window with everything known about it.
+
+    Attributes:
+        image: the labelled range that the window is the middle of.
+        window: the planes.
+        truth: the boxes in its middle.
+        scored: class ids that are completely labelled here; other classes do not count.
+    """
+
+    image: ImageRecord
+    window: SpikeWindow
+    truth: GroundTruth
+    scored: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class SpikeDataset:
+    """A spike dataset on disk; `open_dataset` opens it.
+
+    Attributes:
+        folder: where it lies.
+        classes: names; a class id of its labels is an index into them.
+        splits: split name -> annotation file.
+        own_classes: the classes as the folder names them, before any mapping.
+    """
+
+    folder: Path
+    classes: tuple[str, ...]
+    splits: Mapping[str, Path]
+    own_classes: tuple[str, ...]
+    _mapping: Mapping[int, int] = field(repr=False)
+
+    def labels(self, split: str) -> Labels:
+        """Read a split's annotations; no recording is opened.
+
+        Args:
+            split: one of ``splits``.
+
+        Returns:
+            The labels, in the dataset's ``classes``. A class is scored on an image where every
+            class of the folder that it is made of is. ``report`` counts boxes that were dropped.
+
+        Raises:
+            LabelError: no such split, or it is empty, or its labels contradict themselves.
+            SourceError: the annotation file is missing.
+            FormatError: it is no COCO file, or an image names no planes.
+
+        Example:
+            >>> open_dataset("traffic").labels("val").report.empty  # doctest: +SKIP
+            0
+        """
+        if split not in self.splits:
+            suggestion = did_you_mean(split, self.splits)
+            raise LabelError(f"{self.folder}: no split {split!r}{suggestion}")
+        path = self.splits[split]
+        labels = read_labels(path, self.own_classes)
+        if not labels.images:
+            raise LabelError(f"{path}: found no images, wanted at least one")
+        for image in labels.images:
+            if image.plane_start < 0 or image.plane_count < 1:
+                raise FormatError(
+                    f"{path}: image {image.id}: found plane_start {image.plane_start}, "
+                    f"plane_count {image.plane_count}; wanted 0 or more, 1 or more"
+                )
+        return _renamed(labels, self.classes, self._mapping)
+
+    def labelled_windows(self, split: str, length: int) -> Iterator[LabelledWindow]:
+        """Walk a split's images; each gives the middle ``length`` planes of its range.
+
+        Every recording is opened and checked before the first window is given.
+
+        Args:
+            split: one of ``splits``.
+            length: planes per window.
+
+        Returns:
+            An iterator in the order of the annotation file.
+
+        Raises:
+            LabelError: no such split, or its labels contradict themselves.
+            SourceError: a recording is missing or empty.
+            FormatError: a recording or the annotation file is broken.
+            GeometryError: a recording is not of its image's size.
+            RangeError: a range lies outside its recording or over lost planes, or is shorter than
+                ``length``.
+
+        Example:
+            >>> for image, window, truth, scored in open_dataset("traffic").labelled_windows(
+            ...     "val", 128
+            ... ):  # doctest: +SKIP
+            ...     print(image.file_name, window.start, len(truth))
+        """
+        return labelled_windows(self.folder, self.labels(split), length)
+
+
+def open_dataset(
+    folder: str | Path, classes: ClassMap | Sequence[str] | None = None
+) -> SpikeDataset:
+    """Open a spike dataset; its recordings are opened when they are asked for.
+
+    Args:
+        folder: holds ``dataset.toml``.
+        classes: the classes wanted, matched by name: a detector's list, or a mapping of class name
+            to the names that count as it. None takes the dataset's own.
+
+    Returns:
+        The dataset.
+
+    Raises:
+        SourceError: no such folder, or no ``dataset.toml`` in it, or an annotation file is missing.
+        ConfigError: ``dataset.toml`` is broken.
+        FormatError: it is of another format.
+        LabelError: the dataset holds a class that is not wanted.
+
+    Example:
+        >>> open_dataset("traffic", ["person", "vehicle"]).splits  # doctest: +SKIP
+        {'val': PosixPath('traffic/annotations/val.json')}
+    """
+    folder = Path(folder)
+    header = _read_header(folder / DATASET_FILE)
+    splits = {name: folder / path for name, path in header.splits.items()}
+    for path in splits.values():
+        if not path.is_file():
+            raise SourceError(f"{path}: no such annotation file; {DATASET_FILE} names it")
+    wanted = as_class_map(header.classes if classes is None else classes)
+    mapping = match_classes(header.classes, wanted, str(folder))
+    return SpikeDataset(folder, tuple(wanted), splits, header.classes, mapping)
+
+
+def labelled_windows(folder: str | Path, labels: Labels, length: int) -> Iterator[LabelledWindow]:
+    """Walk labelled recordings; each image gives the middle ``length`` planes of its range.
+
+    Args:
+        folder: what the labels' file names are relative to.
+        labels: images and what they show.
+        length: planes per window.
+
+    Returns:
+        An iterator in the order of ``labels``; all recordings are checked before its first window.
+
+    Raises:
+        VidarError: as `SpikeDataset.labelled_windows` says.
+
+    Example:
+        >>> from vidar_det.detections.label_reader import read_labels
+        >>> windows = labelled_windows("data", read_labels("data/street.json"), 128)  # doctest: +SKIP
+    """
+    recordings = _Recordings(Path(folder))
+    for image in labels.images:
+        _middle(recordings, image, length)
+    return _walk(recordings, labels, length)
+
+
+def _walk(recordings: "_Recordings", labels: Labels, length: int) -> Iterator[LabelledWindow]:
+    everything = tuple(range(len(labels.classes)))
+    for image, truth in zip(labels.images, labels.truths, strict=True):
+        scored = everything if image.scored is None else image.scored
+        yield LabelledWindow(image, _middle(recordings, image, length), truth, scored)
+
+
+class _Recordings:
+    """Opens a folder's recordings by name and keeps the latest of them open."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._open: OrderedDict[str, SpikeStream] = OrderedDict()
+
+    def open(self, name: str) -> SpikeStream:
+        if name in self._open:
+            self._open.move_to_end(name)
+        else:
+            self._open[name] = open_recording(self.folder / name)
+            if len(self._open) > OPEN_RECORDINGS:
+                self._open.popitem(last=False)
+        return self._open[name]
+
+
+def _middle(recordings: _Recordings, image: ImageRecord, length: int) -> SpikeWindow:
+    """The middle planes of an image's range, once everything about it is checked."""
+    where = f"{recordings.folder / image.file_name} (image {image.id})"
+    stream = recordings.open(image.file_name)
+    if (stream.sensor.width, stream.sensor.height) != (image.width, image.height):
+        raise GeometryError(
+            f"{where}: found a recording of {stream.sensor.width}x{stream.sensor.height} pixels, "
+            f"wanted {image.width}x{image.height} as its labels say"
+        )
+    stop = image.plane_start + image.plane_count
+    if stop > len(stream):
+        raise RangeError(
+            f"{where}: found {len(stream)} planes, wanted {image.plane_start}..{stop} "
+            "as its labels say"
+        )
+    if not 1 <= length <= image.plane_count:
+        raise RangeError(
+            f"{where}: found a labelled range of {image.plane_count} planes, "
+            f"wanted a window of {length}"
+        )
+    start = image.plane_start + (image.plane_count - length) // 2
+    try:
+        return SpikeWindow(stream, start, length)
+    except RangeError as error:
+        raise RangeError(f"{where}: {error}") from error
+
+
+@dataclass(frozen=True)
+class _Header:
+    """What ``dataset.toml`` holds."""
+
+    format: int
+    classes: tuple[str, ...]
+    splits: Mapping[str, str]
+
+
+def _read_header(path: Path) -> _Header:
+    if not path.is_file():
+        raise SourceError(f"{path}: found nothing, wanted a spike dataset's {DATASET_FILE}")
+    try:
+        mapping = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{path}: found no readable TOML: {error}") from error
+    if mapping.get("format", DATASET_FORMAT) != DATASET_FORMAT:
+        raise FormatError(f"{path}: found format {mapping['format']!r}, wanted {DATASET_FORMAT}")
+    header = build_spec(_Header, mapping, str(path))
+    if not header.classes or len(set(header.classes)) < len(header.classes):
+        raise ConfigError(f"{path}: found classes {list(header.classes)}, wanted different names")
+    if not header.splits:
+        raise ConfigError(f"{path}: found no [splits], wanted at least one")
+    return header
+
+
+def _renamed(labels: Labels, classes: tuple[str, ...], mapping: Mapping[int, int]) -> Labels:
+    """The same labels with the ids of other classes."""
+    table = np.array([mapping[index] for index in range(len(labels.classes))], np.int64)
+    truths = tuple(
+        GroundTruth(truth.xyxy, table[truth.class_ids], truth.ignore) for truth in labels.truths
+    )
+    images = tuple(
+        dataclasses.replace(image, scored=merge_scored(image.scored, mapping))
+        for image in labels.images
+    )
+    return Labels(classes, images, truths, labels.report)
+
+
+def merge_scored(scored: Sequence[int] | None, mapping: Mapping[int, int]) -> tuple[int, ...]:
+    """Say which merged classes are completely labelled where these are.
+
+    Args:
+        scored: ids of the classes that are; None means all.
+        mapping: id -> id of the class that it is merged into.
+
+    Returns:
+        Ids of the merged classes of which every part is scored, ascending.
+
+    Example:
+        >>> merge_scored([0, 1], {0: 0, 1: 1, 2: 1})
+        (0,)
+    """
+    complete = set(mapping if scored is None else scored)
+    missing = {target for index, target in mapping.items() if index not in complete}
+    return tuple(sorted(set(mapping.values()) - missing))
