@@ -57,7 +57,7 @@ def match_classes(found: Sequence[str], wanted: ClassMap, source: str) -> dict[i
         Id in ``found`` -> id in ``wanted``.
 
     Raises:
-        LabelError: a class is none of the wanted ones, or no class of the dataset is.
+        LabelError: a class is none of the wanted ones.
 
     Example:
         >>> match_classes(["car", "person"], {"person": ("person",), "vehicle": ("car",)}, "data")
@@ -67,8 +67,7 @@ def match_classes(found: Sequence[str], wanted: ClassMap, source: str) -> dict[i
     for name in found:
         if name not in ids:
             raise LabelError(
-                f"{source}: class {name!r} is none of the wanted {', '.join(wanted)}"
-                f"{did_you_mean(name, ids)} Or map it with --classes, such as "
-                f'"{next(iter(wanted))}={name}"'
+                f"{source}: class {name!r} is none of the wanted {', '.join(wanted)}; "
+                f'map it with --classes "CLASS={name}"{did_you_mean(name, ids)}'
             )
     return {index: ids[name] for index, name in enumerate(found)}

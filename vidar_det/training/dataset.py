@@ -179,7 +179,9 @@ def labelled_windows(folder: str | Path, labels: Labels, length: int) -> Iterato
 
     Example:
         >>> from vidar_det.detections.label_reader import read_labels
-        >>> windows = labelled_windows("data", read_labels("data/street.json"), 128)  # doctest: +SKIP
+        >>> labels = read_labels("data/street.json")  # doctest: +SKIP
+        >>> next(labelled_windows("data", labels, 128)).window.length  # doctest: +SKIP
+        128
     """
     recordings = _Recordings(Path(folder))
     for image in labels.images:
