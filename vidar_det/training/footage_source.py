@@ -23,7 +23,7 @@ from vidar_det.training.recipe import FootageSpec
 from vidar_det.training.simulation import LabelledWindow, MovingLight, expose_window
 
 RATE_HZ = 20_000.0
-CLIPS_KEPT = 400
+CLIPS_KEPT = 800
 """Frame pairs whose optical flow stays in memory, about 2 MB each."""
 
 
