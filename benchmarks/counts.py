@@ -2,8 +2,8 @@
 
     python benchmarks/counts.py [--seconds 1]
 
-One thread. Each figure is the median over repeated passes over more than 100 MB of random planes, so
-that neither side reads from the caches.
+One thread. Each figure is the median over repeated passes over more than 100 MB of random planes,
+so that neither side reads from the caches.
 """
 
 import argparse

@@ -8,38 +8,12 @@ Hu et al., 2021), so they never break the spikes.
 import torch
 from torch import Tensor, nn
 
+from vidar_det.detector.convolution import ConvNorm
 from vidar_det.detector.neurons import ILIF
 from vidar_det.detector.spec import CspSpec, DetectorSpec
 
 BRANCH_GAMMA = 0.2
 """Initial BN scale of a residual branch's last layer (EMS-ResNet; Su et al., ICCV 2023)."""
-
-
-class ConvNorm(nn.Sequential):
-    """Convolution without bias, then batch normalisation.
-
-    Args:
-        channels_in: channels of the input.
-        channels_out: channels of the output.
-        kernel: side of the kernel, pixels.
-        stride: step of the kernel, pixels.
-        gamma: initial BN scale.
-    """
-
-    def __init__(
-        self,
-        channels_in: int,
-        channels_out: int,
-        kernel: int = 1,
-        stride: int = 1,
-        gamma: float = 1.0,
-    ) -> None:
-        padding = (kernel - 1) // 2 if kernel % 2 else (kernel - stride) // 2
-        norm = nn.BatchNorm2d(channels_out)
-        nn.init.constant_(norm.weight, gamma)
-        super().__init__(
-            nn.Conv2d(channels_in, channels_out, kernel, stride, padding, bias=False), norm
-        )
 
 
 class Residual(nn.Module):

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from vidar_det.detections.boxes import Detections, nms
-from vidar_det.detector.backbone import ConvNorm
+from vidar_det.detector.convolution import ConvNorm
 from vidar_det.detector.neurons import ILIF
 from vidar_det.detector.spec import STRIDES, DetectorSpec
 
