@@ -1,4 +1,4 @@
-"""A mapping (TOML, JSON, checkpoint header) comes in, a frozen dataclass comes out; nothing is guessed."""
+"""A mapping (TOML, JSON) comes in, a frozen dataclass comes out; nothing is guessed."""
 
 import dataclasses
 import difflib
@@ -77,33 +77,41 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 def _convert(value: Any, hint: Any, where: str) -> Any:
     """Check one value against its declared type; see ``build_spec`` for what is converted."""
+    origin = typing.get_origin(hint)
+    arguments = typing.get_args(hint)
     if hint is Any:
         return value
-    origin = typing.get_origin(hint)
     if origin in (Union, types.UnionType):
-        return _convert_union(value, typing.get_args(hint), where)
+        return _convert_union(value, arguments, where)
     if origin is typing.Literal:
-        choices = typing.get_args(hint)
-        if value not in choices:
-            suggestion = did_you_mean(str(value), [str(choice) for choice in choices])
-            raise ConfigError(f"{where}: {value!r} is not a choice{suggestion}")
-        return value
+        return _convert_choice(value, arguments, where)
     if origin is tuple:
-        return _convert_tuple(value, typing.get_args(hint), where)
-    if origin in (dict, Mapping):
-        inner = typing.get_args(hint)[1]
-        return {key: _convert(item, inner, f"{where}.{key}") for key, item in value.items()}
+        return _convert_tuple(value, arguments, where)
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
-        if isinstance(value, hint):
-            return value
-        if not isinstance(value, Mapping):
-            raise ConfigError(f"{where}: found {value!r}, wanted a table")
-        return build_spec(hint, value, where)
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return _convert_table(value, hint, where)
+    return _convert_plain(value, hint, where)
+
+
+def _convert_plain(value: Any, kind: Any, where: str) -> Any:
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
-    wrong_bool = isinstance(value, bool) and hint is not bool
-    if not isinstance(value, hint) or wrong_bool:
-        raise ConfigError(f"{where}: found {value!r}, wanted {getattr(hint, '__name__', hint)}")
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        raise ConfigError(f"{where}: found {value!r}, wanted {getattr(kind, '__name__', kind)}")
+    return value
+
+
+def _convert_table(value: Any, kind: type[Any], where: str) -> Any:
+    if isinstance(value, kind):
+        return value
+    if not isinstance(value, Mapping):
+        raise ConfigError(f"{where}: found {value!r}, wanted a table")
+    return build_spec(kind, value, where)
+
+
+def _convert_choice(value: Any, choices: tuple[Any, ...], where: str) -> Any:
+    if value not in choices:
+        suggestion = did_you_mean(str(value), [str(choice) for choice in choices])
+        raise ConfigError(f"{where}: {value!r} is not a choice{suggestion}")
     return value
 
 
