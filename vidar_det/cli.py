@@ -1,0 +1,367 @@
+"""Command lines come in, calls of ``vidar_det.commands`` go out; torch loads when it is needed."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from vidar_det import __version__
+from vidar_det.errors import VidarError
+from vidar_det.spikes.sidecar import Flip, Layout, RecordingOptions
+
+FAILED, INTERRUPTED = 1, 130
+
+
+class _Commands(TyperGroup):
+    """Turns failures that the library reports on purpose into one line and an exit code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that was named."""
+        try:
+            return super().invoke(ctx)
+        except VidarError as error:
+            _fail(str(error))
+            raise typer.Exit(FAILED) from error
+        except KeyboardInterrupt as error:
+            _fail("interrupted")
+            raise typer.Exit(INTERRUPTED) from error
+
+
+app = typer.Typer(
+    cls=_Commands,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    epilog="Example: vidar-det predict clip.dat --width 400 --height 250 --out found",
+)
+
+SourcePath = Annotated[
+    Path,
+    typer.Argument(metavar="REC", help="Recording: .dat, .npz, .npy, or a folder of 1.dat, 2.dat."),
+]
+WidthOption = Annotated[
+    int | None,
+    typer.Option(min=1, help="Pixels per row.", show_default="sidecar, or guessed"),
+]
+HeightOption = Annotated[
+    int | None,
+    typer.Option(min=1, help="Rows.", show_default="sidecar, or guessed"),
+]
+LayoutOption = Annotated[Layout, typer.Option(help="How planes are stored.")]
+FlipOption = Annotated[
+    Flip,
+    typer.Option(help="What makes planes upright; auto: ud for camera files, none for arrays."),
+]
+RateOption = Annotated[
+    float | None,
+    typer.Option(help="Planes per second (Hz).", show_default="sidecar, or 20000"),
+]
+StartOption = Annotated[int, typer.Option(min=0, help="First plane to look at.")]
+PlanesOption = Annotated[
+    int | None,
+    typer.Option(min=1, help="How many planes to look at.", show_default="to the end"),
+]
+WindowOption = Annotated[
+    int | None,
+    typer.Option(min=1, help="Planes per window.", show_default="the net's own, 128 in videos"),
+]
+StrideOption = Annotated[
+    int | None,
+    typer.Option(
+        min=1, help="Planes from one window to the next.", show_default="the window, gap-free"
+    ),
+]
+OutOption = Annotated[
+    Path,
+    typer.Option("--out", "-o", metavar="DIR", help="Folder of the results, exactly."),
+]
+OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace results that exist.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
+WeightsOption = Annotated[
+    str,
+    typer.Option(metavar="NAME", help="Named weights, their folder, or a .safetensors file."),
+]
+DeviceOption = Annotated[str, typer.Option(help="Torch device: cpu, cuda, ...")]
+FpsOption = Annotated[float, typer.Option(min=1, max=240, help="Frames per second of the video.")]
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"vidar-det {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Say the version."),
+    ] = False,
+) -> None:
+    """From a Vidar spike-camera recording to detected objects."""
+
+
+@app.command(epilog="Example: vidar-det info clip.dat --width 400 --height 250 --json")
+def info(
+    recording: SourcePath,
+    width: WidthOption = None,
+    height: HeightOption = None,
+    layout: LayoutOption = "auto",
+    flip: FlipOption = "auto",
+    rate_hz: RateOption = None,
+    start: StartOption = 0,
+    planes: PlanesOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say what a recording is: geometry, planes, time, firing rate, stray bytes, lost planes.
+
+    The firing rate is measured on at most 2,048 planes spread over the recording (or over the part
+    that --start and --planes name).
+    """
+    from vidar_det.commands.info import summarize_recording
+    from vidar_det.commands.selection import Selection, open_source
+    from vidar_det.commands.tables import show_recording
+
+    source = open_source(recording, RecordingOptions(width, height, layout, flip, rate_hz))
+    summary = summarize_recording(source, Selection(start, planes))
+    show_recording(summary)
+    if as_json:
+        typer.echo(json.dumps(summary.to_json()))
+
+
+@app.command(epilog="Example: vidar-det convert clip.dat clip.mp4 --start 1000 --planes 4000")
+def convert(
+    recording: SourcePath,
+    out: Annotated[
+        Path, typer.Argument(metavar="OUT", help="File to make: .dat, .npz, .mp4 or .png.")
+    ],
+    width: WidthOption = None,
+    height: HeightOption = None,
+    layout: LayoutOption = "auto",
+    flip: FlipOption = "auto",
+    rate_hz: RateOption = None,
+    start: StartOption = 0,
+    planes: PlanesOption = None,
+    window: WindowOption = None,
+    stride: StrideOption = None,
+    to_layout: Annotated[
+        Layout,
+        typer.Option(help="Layout of the recording to make; auto: plain, in .npz array-thw."),
+    ] = "auto",
+    fps: FpsOption = 30.0,
+    overwrite: OverwriteOption = False,
+) -> None:
+    """Make another recording, a slow-motion video or a picture of a recording.
+
+    Videos and pictures show the light as mean spikes per readout (TFP): a video averages --window
+    planes a frame (128 unless named), a picture --planes planes (256 unless named).
+    """
+    from vidar_det.commands.console import show_warnings
+    from vidar_det.commands.convert import ConvertSettings, convert_recording
+    from vidar_det.commands.progress import progress
+    from vidar_det.commands.selection import Selection, open_source
+
+    source = open_source(recording, RecordingOptions(width, height, layout, flip, rate_hz))
+    selection = Selection(start, planes, window, stride)
+    settings = ConvertSettings(selection, to_layout, fps, overwrite)
+    with progress("convert", "planes") as report:
+        convert_recording(source, out, settings, report)
+    show_warnings(source.report.warnings)
+    typer.echo(out)
+
+
+@app.command(epilog="Example: vidar-det predict clip.dat --width 400 --height 250 --out found")
+def predict(
+    sources: Annotated[
+        list[Path],
+        typer.Argument(metavar="SOURCE...", help="Recordings: files, or folders of 1.dat, 2.dat."),
+    ],
+    out: OutOption,
+    weights: WeightsOption = "nano",
+    conf: Annotated[float, typer.Option(min=0, max=1, help="Lowest score kept, 0 to 1.")] = 0.25,
+    iou: Annotated[
+        float, typer.Option(min=0, max=1, help="Overlap above which the weaker box goes, 0 to 1.")
+    ] = 0.7,
+    max_det: Annotated[int, typer.Option(min=1, help="Most boxes of one window.")] = 300,
+    classes: Annotated[
+        str, typer.Option(metavar="NAME,...", help="Classes to keep.", show_default="all")
+    ] = "",
+    video: Annotated[bool, typer.Option("--video/--no-video", help="Write annotated.mp4.")] = True,
+    fps: FpsOption = 30.0,
+    width: WidthOption = None,
+    height: HeightOption = None,
+    layout: LayoutOption = "auto",
+    flip: FlipOption = "auto",
+    rate_hz: RateOption = None,
+    start: StartOption = 0,
+    planes: PlanesOption = None,
+    window: WindowOption = None,
+    stride: StrideOption = None,
+    device: DeviceOption = "cpu",
+    overwrite: OverwriteOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Detect objects: predictions.json (COCO results) and annotated.mp4 (slow motion) in --out.
+
+    Recordings of any length are read in bounded memory. Of several, each gets a folder of its own
+    name in --out.
+    """
+    from vidar_det.commands.predict import PredictSettings, predict_sources
+    from vidar_det.commands.progress import progress
+    from vidar_det.commands.selection import Selection
+    from vidar_det.commands.tables import show_predictions
+    from vidar_det.detector.predictor import Thresholds, load_detector
+
+    settings = PredictSettings(
+        selection=Selection(start, planes, window, stride),
+        thresholds=Thresholds(conf, iou, max_det),
+        classes=_names(classes),
+        video=video,
+        fps=fps,
+        overwrite=overwrite,
+    )
+    options = RecordingOptions(width, height, layout, flip, rate_hz)
+    detector = load_detector(weights, device=device)
+    with progress("predict", "windows") as report:
+        summaries = predict_sources(detector, sources, options, out, settings, report)
+    show_predictions(summaries)
+    if as_json:
+        found = [dataclasses.asdict(summary) for summary in summaries]
+        typer.echo(json.dumps({"out": str(out), "sources": found}))
+    else:
+        typer.echo(out)
+
+
+@app.command(epilog="Example: vidar-det train weights/nano/recipe.toml --out runs/nano --resume")
+def train(
+    recipe: Annotated[
+        Path, typer.Argument(metavar="RECIPE", help="TOML file that says what to train.")
+    ],
+    out: OutOption,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on where the run in --out stopped.")
+    ] = False,
+    data_root: Annotated[
+        Path, typer.Option(metavar="DIR", help="Folder that the recipe's folders are relative to.")
+    ] = Path(),
+    workers: Annotated[
+        int, typer.Option(min=0, help="Processes that simulate windows; 0: none beside this one.")
+    ] = 1,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Threads that compute.", show_default="all cores")
+    ] = None,
+    device: DeviceOption = "cpu",
+    overwrite: OverwriteOption = False,
+) -> None:
+    """Train a detector into --out: model.safetensors, its recipe, progress.csv, state.pt."""
+    from vidar_det.commands.progress import progress
+    from vidar_det.commands.train import TrainSettings, train_recipe
+
+    settings = TrainSettings(data_root, resume, overwrite, workers, threads, device)
+    with progress("train", "steps") as report:
+        path = train_recipe(recipe, out, settings, report)
+    typer.echo(path)
+
+
+@app.command(epilog="Example: vidar-det val --data traffic --weights nano --split test --json")
+def val(
+    data: Annotated[Path, typer.Option(metavar="DATASET", help="Folder with dataset.toml.")],
+    weights: WeightsOption = "nano",
+    split: Annotated[str, typer.Option(help="Which split to score on.")] = "test",
+    classes: Annotated[
+        str,
+        typer.Option(
+            metavar="MAP",
+            help="The net's classes by the dataset's: \"vehicle=car+bus,person\".",
+            show_default="by name",
+        ),
+    ] = "",
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", "-o", metavar="DIR", help="Folder for metrics.json.", show_default="none"
+        ),
+    ] = None,
+    device: DeviceOption = "cpu",
+    overwrite: OverwriteOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Score weights on a labelled dataset: mAP, mAP50 and the classes' average precision (COCO)."""
+    from vidar_det.commands.console import show_warnings
+    from vidar_det.commands.progress import progress
+    from vidar_det.commands.tables import show_accuracy
+    from vidar_det.commands.val import METRICS_FILE, ValSettings, validate
+    from vidar_det.detector.predictor import load_detector
+    from vidar_det.training.class_map import parse_class_map
+
+    mapping = parse_class_map(classes) if classes else None
+    settings = ValSettings(split, mapping, out, overwrite)
+    detector = load_detector(weights, device=device)
+    with progress("val", "windows") as report:
+        summary = validate(detector, data, settings, report)
+    show_accuracy(summary.accuracy)
+    show_warnings(summary.warnings)
+    if as_json:
+        typer.echo(json.dumps(summary.to_json()))
+    elif out is not None:
+        typer.echo(out / METRICS_FILE)
+
+
+@app.command(epilog="Example: vidar-det demo --out found")
+def demo(
+    out: OutOption = Path("vidar-demo"),
+    weights: WeightsOption = "nano",
+    overwrite: OverwriteOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Detect objects in the recording that comes along, and score them against its exact boxes."""
+    from vidar_det.commands.demo import run_demo
+    from vidar_det.commands.progress import progress
+    from vidar_det.commands.tables import show_accuracy, show_predictions
+
+    with progress("demo", "windows") as report:
+        summary = run_demo(out, weights, overwrite, report=report)
+    show_predictions([summary.prediction])
+    show_accuracy(summary.accuracy)
+    if as_json:
+        typer.echo(json.dumps({"out": str(out)} | summary.accuracy.to_json()))
+    else:
+        typer.echo(out)
+
+
+@app.command(epilog="Example: vidar-det check")
+def check(weights: WeightsOption = "nano", as_json: JsonOption = False) -> None:
+    """Try every part of this installation on made-up data; exit code 1 if one fails."""
+    from vidar_det.commands.check import run_checks
+    from vidar_det.commands.progress import progress
+    from vidar_det.commands.tables import show_checks
+
+    with progress("check", "parts") as report:
+        results = run_checks(weights, report)
+    show_checks(results)
+    if as_json:
+        typer.echo(json.dumps({"checks": [dataclasses.asdict(result) for result in results]}))
+    if not all(result.passed for result in results):
+        raise typer.Exit(FAILED)
+
+
+def main() -> None:
+    """Run the command line: what ``vidar-det`` starts."""
+    app(prog_name="vidar-det")
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def _fail(message: str) -> None:
+    from vidar_det.commands.console import show_error
+
+    show_error(message)
+
+
+if __name__ == "__main__":
+    main()

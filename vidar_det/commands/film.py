@@ -1,0 +1,75 @@
+"""Windows and their detections come in one by one; an annotated slow-motion video goes out."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vidar_det.commands.annotation import annotate
+from vidar_det.commands.pictures import Darkroom
+from vidar_det.commands.selection import WindowGrid
+from vidar_det.detections.boxes import Detections
+from vidar_det.spikes.stream import SpikeWindow
+from vidar_det.spikes.video import VideoWriter
+
+
+class Film:
+    """A video of a recording's windows, one frame a window, with what was found in them.
+
+    Args:
+        path: the file to write.
+        grid: the windows that will be shown; they decide the brightness.
+        classes: names; a class id is an index into them.
+        fps: frames per second.
+
+    Raises:
+        OutputError: the video cannot be written.
+
+    Example:
+        >>> with Film(Path("annotated.mp4"), grid, ("person",), fps=30.0) as film:  # doctest: +SKIP
+        ...     film.show(window, detections)
+    """
+
+    def __init__(self, path: Path, grid: WindowGrid, classes: Sequence[str], fps: float) -> None:
+        self._room, self._classes = Darkroom(grid), classes
+        self._video = VideoWriter(path, fps)
+
+    def __enter__(self) -> "Film":
+        self._video.__enter__()
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self._video.__exit__(*failure)
+
+    def show(self, window: SpikeWindow, detections: Detections) -> None:
+        """Add a frame."""
+        self._video.write(draw_window(self._room, window, detections, self._classes))
+
+
+def draw_window(
+    room: Darkroom, window: SpikeWindow, detections: Detections, classes: Sequence[str]
+) -> NDArray[np.uint8]:
+    """Show one window: its averaged picture, the boxes, its planes and its sensor time.
+
+    Returns:
+        ``(H', W', 3) uint8`` RGB, as ``annotate`` makes it.
+    """
+    last = window.start + window.length - 1
+    caption = f"{window.time_us / 1e3:.2f} ms   planes {window.start}-{last}"
+    return annotate(room.develop(window), detections, classes, caption)
+
+
+def slow_down(grid: WindowGrid, fps: float) -> float:
+    """How many times slower than life a film of these windows runs.
+
+    Example:
+        >>> import numpy as np
+        >>> from vidar_det.commands.selection import Selection, window_grid
+        >>> from vidar_det.spikes.stream import Sensor, SpikeStream
+        >>> stream = SpikeStream.from_planes(np.zeros((64, 2, 2), np.uint8), Sensor(2, 2))
+        >>> slow_down(window_grid(stream, Selection(), length=40), fps=50.0)
+        10.0
+    """
+    frame_us = grid.stride * grid.recording.sensor.plane_us
+    return 1e6 / fps / frame_us

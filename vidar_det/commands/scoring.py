@@ -1,0 +1,45 @@
+"""Labelled windows and a detector come in; COCO's average precision goes out."""
+
+from collections.abc import Callable, Iterable, Iterator
+
+from vidar_det.detector.predictor import Detector, Thresholds
+from vidar_det.evaluation.accuracy import AccuracyReport, ScoredImage, evaluate
+from vidar_det.training.dataset import LabelledWindow
+
+SCORED_CONF = 0.001
+"""Lowest score that takes part: average precision needs the whole curve, weak boxes too."""
+
+
+def score_windows(
+    detector: Detector,
+    windows: Iterable[LabelledWindow],
+    report: Callable[[int], None] = lambda done: None,
+) -> AccuracyReport:
+    """Score a detector on labelled windows.
+
+    Args:
+        detector: the detector.
+        windows: windows and their truth; class ids are the detector's.
+        report: told how many windows are done.
+
+    Returns:
+        COCO's figures, over every detection with a score of at least 0.001.
+
+    Raises:
+        LabelError: a class id that the detector does not have.
+
+    Example:
+        >>> windows = open_dataset("traffic").labelled_windows("val", 128)  # doctest: +SKIP
+        >>> score_windows(detector, windows).mAP50  # doctest: +SKIP
+        0.61
+    """
+    return evaluate(_detect(detector, windows, report), detector.spec.classes)
+
+
+def _detect(
+    detector: Detector, windows: Iterable[LabelledWindow], report: Callable[[int], None]
+) -> Iterator[ScoredImage]:
+    thresholds = Thresholds(conf=SCORED_CONF)
+    for done, (_, window, truth, scored) in enumerate(windows, start=1):
+        yield ScoredImage(truth, detector.predict(window, thresholds), scored)
+        report(done)

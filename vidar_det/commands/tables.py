@@ -1,0 +1,67 @@
+"""Summaries of finished work come in; tables for a person go out, on stderr."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vidar_det.commands.console import show_table, show_warnings
+
+if TYPE_CHECKING:  # a table of a recording needs no torch
+    from vidar_det.commands.check import CheckResult
+    from vidar_det.commands.info import RecordingSummary
+    from vidar_det.commands.predict import PredictionSummary
+    from vidar_det.evaluation.accuracy import AccuracyReport
+
+
+def show_recording(summary: "RecordingSummary") -> None:
+    """Print what a recording is."""
+    rows = [
+        ["recording", summary.path or "memory"],
+        ["picture", f"{summary.width} x {summary.height} pixels"],
+        ["planes", f"{summary.planes:,}"],
+        ["rate", f"{summary.rate_hz:,g} planes/s"],
+        ["duration", f"{summary.duration_s:.6g} s"],
+        ["layout, flip", f"{summary.layout}, {summary.flip}"],
+        ["firing rate", f"{summary.firing_rate:.4f} spikes/pixel/plane"],
+        ["", f"{summary.firing_rate_hz:,.0f} spikes/pixel/s, from {summary.sampled_planes} planes"],
+        ["leading bytes", f"{summary.leading_bytes:,}"],
+        ["trailing bytes", f"{summary.trailing_bytes:,}"],
+        ["resyncs", f"{summary.resyncs:,}"],
+        ["lost planes", f"{summary.lost_planes:,}"],
+    ]
+    show_table("", ["", ""], rows)
+    show_warnings(summary.warnings)
+
+
+def show_predictions(summaries: Sequence["PredictionSummary"]) -> None:
+    """Print how many windows and objects there were, how fast, and how slow the video runs."""
+    classes = list(summaries[0].detections)
+    header = ["recording", ">windows", *(f">{name}" for name in classes), ">planes/s", ">video"]
+    rows = []
+    for summary in summaries:
+        slow = "none" if summary.slow_down is None else f"{summary.slow_down:.3g}x slower"
+        found = [f"{summary.detections[name]:,}" for name in classes]
+        name, speed = Path(summary.source).name, f"{summary.planes_per_s:,.0f}"
+        rows.append([name, f"{summary.windows:,}", *found, speed, slow])
+    show_table("detections", header, rows)
+    for summary in summaries:
+        show_warnings(summary.warnings)
+
+
+def show_accuracy(accuracy: "AccuracyReport") -> None:
+    """Print average precision, class by class and over all."""
+    rows = [
+        [name, f"{figures.objects:,}", f"{figures.AP50:.3f}", f"{figures.AP:.3f}"]
+        for name, figures in accuracy.per_class.items()
+    ]
+    rows.append(["all", "", f"{accuracy.mAP50:.3f}", f"{accuracy.mAP:.3f}"])
+    title = f"average precision over {accuracy.images} windows"
+    show_table(title, ["class", ">objects", ">AP50", ">AP50-95"], rows)
+
+
+def show_checks(results: Sequence["CheckResult"]) -> None:
+    """Print what works and what does not."""
+    rows = [
+        ["works" if r.passed else "FAILS", r.name, f"{r.seconds:.1f} s", r.detail] for r in results
+    ]
+    show_table("installation", ["", "part", ">time", "seen"], rows)
