@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -153,14 +153,10 @@ def open_dataset(
         {'val': PosixPath('traffic/annotations/val.json')}
     """
     folder = Path(folder)
-    header = _read_header(folder / DATASET_FILE)
-    splits = {name: folder / path for name, path in header.splits.items()}
-    for path in splits.values():
-        if not path.is_file():
-            raise SourceError(f"{path}: no such annotation file; {DATASET_FILE} names it")
-    wanted = as_class_map(header.classes if classes is None else classes)
-    mapping = match_classes(header.classes, wanted, str(folder))
-    return SpikeDataset(folder, tuple(wanted), splits, header.classes, mapping)
+    own_classes, splits = _read_header(folder / DATASET_FILE)
+    wanted = as_class_map(own_classes if classes is None else classes)
+    mapping = match_classes(own_classes, wanted, str(folder))
+    return SpikeDataset(folder, tuple(wanted), splits, own_classes, mapping)
 
 
 def labelled_windows(folder: str | Path, labels: Labels, length: int) -> Iterator[LabelledWindow]:
@@ -242,14 +238,14 @@ def _middle(recordings: _Recordings, image: ImageRecord, length: int) -> SpikeWi
 
 @dataclass(frozen=True)
 class _Header:
-    """What ``dataset.toml`` holds."""
+    """What ``dataset.toml`` holds beside its splits."""
 
     format: int
     classes: tuple[str, ...]
-    splits: Mapping[str, str]
 
 
-def _read_header(path: Path) -> _Header:
+def _read_header(path: Path) -> tuple[tuple[str, ...], dict[str, Path]]:
+    """Classes, and the annotation file of each split."""
     if not path.is_file():
         raise SourceError(f"{path}: found nothing, wanted a spike dataset's {DATASET_FILE}")
     try:
@@ -258,12 +254,24 @@ def _read_header(path: Path) -> _Header:
         raise ConfigError(f"{path}: found no readable TOML: {error}") from error
     if mapping.get("format", DATASET_FORMAT) != DATASET_FORMAT:
         raise FormatError(f"{path}: found format {mapping['format']!r}, wanted {DATASET_FORMAT}")
-    header = build_spec(_Header, mapping, str(path))
-    if not header.classes or len(set(header.classes)) < len(header.classes):
-        raise ConfigError(f"{path}: found classes {list(header.classes)}, wanted different names")
-    if not header.splits:
-        raise ConfigError(f"{path}: found no [splits], wanted at least one")
-    return header
+    splits = mapping.pop("splits", None)
+    classes = build_spec(_Header, mapping, str(path)).classes
+    if not classes or len(set(classes)) < len(classes):
+        raise ConfigError(f"{path}: found classes {list(classes)}, wanted different names")
+    return classes, _find_splits(splits, path)
+
+
+def _find_splits(splits: Any, path: Path) -> dict[str, Path]:
+    if not isinstance(splits, dict) or not splits:
+        raise ConfigError(f"{path}: found splits = {splits!r}, wanted a table [splits]")
+    found = {}
+    for name, file_name in splits.items():
+        if not isinstance(file_name, str):
+            raise ConfigError(f"{path}: splits.{name}: found {file_name!r}, wanted a file's name")
+        found[name] = path.parent / file_name
+        if not found[name].is_file():
+            raise SourceError(f"{found[name]}: found nothing, wanted the labels of split {name!r}")
+    return found
 
 
 def _renamed(labels: Labels, classes: tuple[str, ...], mapping: Mapping[int, int]) -> Labels:
