@@ -29,7 +29,8 @@ SPRITES_PER_CLASS = 8
 
 _STREET = SceneSpec(
     objects=(4, 6),
-    height_px=(50.0, 130.0),
+    height_px=(35.0, 90.0),
+    still_probability=0.1,
     speed_px_s=(100.0, 1200.0),
     pan_probability=0.0,
     shake_probability=0.0,
