@@ -3,7 +3,7 @@
 import dataclasses
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from typer.core import TyperGroup
@@ -85,6 +85,10 @@ WeightsOption = Annotated[
     typer.Option(metavar="NAME", help="Named weights, their folder, or a .safetensors file."),
 ]
 DeviceOption = Annotated[str, typer.Option(help="Torch device: cpu, cuda, ...")]
+ThreadsOption = Annotated[
+    int | None,
+    typer.Option(min=1, help="Threads that compute.", show_default="as many as cores"),
+]
 FpsOption = Annotated[float, typer.Option(min=1, max=240, help="Frames per second of the video.")]
 
 
@@ -162,14 +166,139 @@ def convert(
     from vidar_det.commands.console import show_warnings
     from vidar_det.commands.convert import ConvertSettings, convert_recording
     from vidar_det.commands.progress import progress
-    from vidar_det.commands.selection import Selection, open_source
+    from vidar_det.commands.selection import Selection, open_source, recording_warnings
 
     source = open_source(recording, RecordingOptions(width, height, layout, flip, rate_hz))
     selection = Selection(start, planes, window, stride)
     settings = ConvertSettings(selection, to_layout, fps, overwrite)
     with progress("convert", "planes") as report:
         convert_recording(source, out, settings, report)
-    show_warnings(source.report.warnings)
+    show_warnings(recording_warnings(source))
+    typer.echo(out)
+
+
+@app.command(epilog="Example: vidar-det simulate street -o street.dat --planes 2000 --seed 7")
+def simulate(
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="SOURCE",
+            help="Video, folder of pictures, COCO annotations (.json), or a scene: street, fast, "
+            "dark, crowd, pan, composed.",
+        ),
+    ],
+    out: Annotated[
+        Path,
+        typer.Option("--out", "-o", metavar="OUT", help="The .dat file, or the dataset's folder."),
+    ],
+    planes: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Planes of each recording.",
+            show_default="a video: all; one scene: 384; a dataset: 256",
+        ),
+    ] = None,
+    window: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Planes per labelled range of a scene.",
+            show_default="one scene: 128; a dataset: the recording",
+        ),
+    ] = None,
+    width: Annotated[
+        int | None,
+        typer.Option(min=1, help="Pixels per row.", show_default="a video's own, or 400"),
+    ] = None,
+    height: Annotated[
+        int | None, typer.Option(min=1, help="Rows.", show_default="a video's own, or 250")
+    ] = None,
+    rate_hz: Annotated[float, typer.Option(min=1, help="Planes per second (Hz).")] = 20_000.0,
+    profile: Annotated[
+        str, typer.Option(help="The camera's noise: ideal, daylight or lowlight.")
+    ] = "daylight",
+    seed: Annotated[int, typer.Option(min=0, help="Decides everything that is drawn.")] = 0,
+    speed: Annotated[
+        float, typer.Option(min=1e-6, help="A video: how many times faster than life.")
+    ] = 1.0,
+    light: Annotated[
+        float, typer.Option(min=1e-6, help="A video: spikes per readout of a white surface.")
+    ] = 0.7,
+    classes: Annotated[
+        str,
+        typer.Option(
+            metavar="MAP",
+            help="Annotations: classes by category.",
+            show_default="person,vehicle=car+bus+truck,cycle=bicycle+motorcycle",
+        ),
+    ] = "",
+    split: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME,...",
+            help="Annotations, sprites: only these splits.",
+            show_default="all; scenes: test",
+        ),
+    ] = "",
+    fit: Annotated[
+        Literal["whole", "cover"],
+        typer.Option(help="Annotations: show the whole picture, or cover the sensor."),
+    ] = "whole",
+    every: Annotated[int, typer.Option(min=1, help="Annotations: take each n-th label.")] = 1,
+    limit: Annotated[
+        int | None,
+        typer.Option(min=1, help="Annotations: most recordings of a split.", show_default="all"),
+    ] = None,
+    count: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Scenes: make a dataset of so many.", show_default="one recording"
+        ),
+    ] = None,
+    sprites: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Scenes: cut-out objects.", show_default="drawn"),
+    ] = None,
+    backgrounds: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Scenes: plates.", show_default="drawn"),
+    ] = None,
+    overwrite: OverwriteOption = False,
+) -> None:
+    """Show a video, labelled footage or a composed scene to a simulated spike camera.
+
+    A video or a scene becomes a recording (.dat), a scene with exact boxes beside it (.json).
+    Annotations, and scenes with --count, become a spike dataset for train and val.
+    """
+    from vidar_det.commands.console import show_warnings
+    from vidar_det.commands.progress import progress
+    from vidar_det.commands.simulate import SimulateSettings
+    from vidar_det.commands.simulate import simulate as run_simulate
+    from vidar_det.spikes.labels import DEFAULT_CLASS_MAP
+    from vidar_det.training.capture import CaptureSpec
+    from vidar_det.training.class_map import parse_class_map
+
+    settings = SimulateSettings(
+        capture=CaptureSpec(rate_hz, profile, seed),
+        planes=planes,
+        window=window,
+        size=_size(width, height),
+        classes=parse_class_map(classes) if classes else DEFAULT_CLASS_MAP,
+        splits=_names(split),
+        speed=speed,
+        light=light,
+        fit=fit,
+        every=every,
+        limit=limit,
+        count=count,
+        sprites=sprites,
+        backgrounds=backgrounds,
+        overwrite=overwrite,
+    )
+    with progress("simulate", "done") as report:
+        warnings = run_simulate(source, out, settings, report)
+    show_warnings(warnings)
     typer.echo(out)
 
 
@@ -201,6 +330,7 @@ def predict(
     window: WindowOption = None,
     stride: StrideOption = None,
     device: DeviceOption = "cpu",
+    threads: ThreadsOption = None,
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -209,6 +339,7 @@ def predict(
     Recordings of any length are read in bounded memory. Of several, each gets a folder of its own
     name in --out.
     """
+    from vidar_det.commands.compute import prepare_compute
     from vidar_det.commands.predict import PredictSettings, predict_sources
     from vidar_det.commands.progress import progress
     from vidar_det.commands.selection import Selection
@@ -224,6 +355,7 @@ def predict(
         overwrite=overwrite,
     )
     options = RecordingOptions(width, height, layout, flip, rate_hz)
+    prepare_compute(device, threads)
     detector = load_detector(weights, device=device)
     with progress("predict", "windows") as report:
         summaries = predict_sources(detector, sources, options, out, settings, report)
@@ -250,10 +382,8 @@ def train(
     workers: Annotated[
         int, typer.Option(min=0, help="Processes that simulate windows; 0: none beside this one.")
     ] = 1,
-    threads: Annotated[
-        int | None, typer.Option(min=1, help="Threads that compute.", show_default="all cores")
-    ] = None,
     device: DeviceOption = "cpu",
+    threads: ThreadsOption = None,
     overwrite: OverwriteOption = False,
 ) -> None:
     """Train a detector into --out: model.safetensors, its recipe, progress.csv, state.pt."""
@@ -286,10 +416,12 @@ def val(
         ),
     ] = None,
     device: DeviceOption = "cpu",
+    threads: ThreadsOption = None,
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Score weights on a labelled dataset: mAP, mAP50 and the classes' average precision (COCO)."""
+    from vidar_det.commands.compute import prepare_compute
     from vidar_det.commands.console import show_warnings
     from vidar_det.commands.progress import progress
     from vidar_det.commands.tables import show_accuracy
@@ -299,6 +431,7 @@ def val(
 
     mapping = parse_class_map(classes) if classes else None
     settings = ValSettings(split, mapping, out, overwrite)
+    prepare_compute(device, threads)
     detector = load_detector(weights, device=device)
     with progress("val", "windows") as report:
         summary = validate(detector, data, settings, report)
@@ -355,6 +488,14 @@ def main() -> None:
 
 def _names(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def _size(width: int | None, height: int | None) -> tuple[int, int] | None:
+    if width is None and height is None:
+        return None
+    if width is None or height is None:
+        raise typer.BadParameter("--width and --height go together")
+    return width, height
 
 
 def _fail(message: str) -> None:

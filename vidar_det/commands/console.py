@@ -1,6 +1,7 @@
 """Messages and tables for a person come in; stderr shows them, stdout stays clean."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 from rich.console import Console
 from rich.table import Table
@@ -33,7 +34,8 @@ def show_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]])
     """
     table = Table(title=title, title_justify="left", show_header=any(header))
     for name in header:
-        table.add_column(name.removeprefix(">"), justify="right" if name[:1] == ">" else "left")
+        justify: Literal["left", "right"] = "right" if name[:1] == ">" else "left"
+        table.add_column(name.removeprefix(">"), justify=justify, overflow="fold")
     for row in rows:
         table.add_row(*row)
     console.print(table)

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from vidar_det.commands.pictures import Darkroom, write_picture
 from vidar_det.commands.selection import Selection, window_grid
 from vidar_det.errors import OutputError
-from vidar_det.outputs import atomic_path
 from vidar_det.spikes.recording import write_recording
 from vidar_det.spikes.sidecar import Layout
 from vidar_det.spikes.stream import ITERATED_PLANES, SpikeStream
@@ -111,10 +110,7 @@ def _write_video(
 ) -> None:
     grid = window_grid(recording, settings.selection, VIDEO_PLANES)
     room = Darkroom(grid)
-    with (
-        atomic_path(out, settings.overwrite) as partial,
-        VideoWriter(partial, settings.fps) as video,
-    ):
+    with VideoWriter(out, settings.fps, overwrite=settings.overwrite) as video:
         for window in grid:
             video.write(room.develop(window))
             report(window.start + window.length - grid.start, grid.stop - grid.start)

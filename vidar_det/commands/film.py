@@ -6,12 +6,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from vidar_det.commands.annotation import annotate
 from vidar_det.commands.pictures import Darkroom
 from vidar_det.commands.selection import WindowGrid
-from vidar_det.detections.boxes import Detections
+from vidar_det.detections.boxes import Detections, GroundTruth
+from vidar_det.detections.drawing import draw_detections
 from vidar_det.spikes.stream import SpikeWindow
 from vidar_det.spikes.video import VideoWriter
+
+WIDEST_DOUBLED = 640
+"""Pictures up to this width are shown at twice their size, so that labels can be read."""
 
 
 class Film:
@@ -44,20 +47,38 @@ class Film:
 
     def show(self, window: SpikeWindow, detections: Detections) -> None:
         """Add a frame."""
-        self._video.write(draw_window(self._room, window, detections, self._classes))
+        picture = draw_window(self._room, window, detections, self._classes)
+        self._video.write(picture[:, :, ::-1])  # OpenCV draws in BGR, videos are written in RGB
 
 
 def draw_window(
-    room: Darkroom, window: SpikeWindow, detections: Detections, classes: Sequence[str]
+    room: Darkroom,
+    window: SpikeWindow,
+    detections: Detections,
+    classes: Sequence[str],
+    truth: GroundTruth | None = None,
 ) -> NDArray[np.uint8]:
-    """Show one window: its averaged picture, the boxes, its planes and its sensor time.
+    """Show one window: its averaged picture, the boxes, its sensor time and planes.
+
+    Args:
+        room: develops the picture.
+        window: what to show.
+        detections: what was found in it.
+        classes: names; a class id is an index into them.
+        truth: what it truly shows, drawn dashed.
 
     Returns:
-        ``(H', W', 3) uint8`` RGB, as ``annotate`` makes it.
+        ``(H', W', 3) uint8`` BGR, twice the recording's size where that is small.
     """
     last = window.start + window.length - 1
-    caption = f"{window.time_us / 1e3:.2f} ms   planes {window.start}-{last}"
-    return annotate(room.develop(window), detections, classes, caption)
+    return draw_detections(
+        room.develop(window),
+        detections,
+        classes,
+        caption=f"{window.time_us / 1e3:.2f} ms   planes {window.start}-{last}",
+        ground_truth=truth,
+        scale=2 if window.stream.sensor.width <= WIDEST_DOUBLED else 1,
+    )
 
 
 def slow_down(grid: WindowGrid, fps: float) -> float:

@@ -4,7 +4,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-from vidar_det.commands.selection import Selection, WindowGrid, window_grid
+from vidar_det.commands.selection import Selection, WindowGrid, recording_warnings, window_grid
 from vidar_det.errors import RangeError
 from vidar_det.spikes.stream import SpikeStream
 
@@ -91,7 +91,11 @@ def summarize_recording(
         firing_rate=rate,
         firing_rate_hz=rate * sensor.rate_hz,
         sampled_planes=sampled,
-        **dataclasses.asdict(recording.report),
+        leading_bytes=recording.report.leading_bytes,
+        trailing_bytes=recording.report.trailing_bytes,
+        resyncs=recording.report.resyncs,
+        lost_planes=recording.report.lost_planes,
+        warnings=recording_warnings(recording),
     )
 
 

@@ -13,7 +13,13 @@ from numpy.typing import NDArray
 
 from vidar_det.commands.envelope import EnvelopeWriter
 from vidar_det.commands.film import Film, slow_down
-from vidar_det.commands.selection import Selection, WindowGrid, open_source, window_grid
+from vidar_det.commands.selection import (
+    Selection,
+    WindowGrid,
+    open_source,
+    recording_warnings,
+    window_grid,
+)
 from vidar_det.commands.staging import staged_folder
 from vidar_det.config import did_you_mean
 from vidar_det.detections.boxes import Detections
@@ -69,7 +75,8 @@ class PredictionSummary:
         windows: how many were looked at.
         detections: how many objects were found, by class.
         planes_per_s: planes looked at per second of ``timing_ms.total``.
-        slow_down: how much slower than life the video runs; None without a video.
+        fps: frames per second of the video; None without one.
+        slow_down: how much slower than life the video runs; None without one.
         timing_ms: where the time went.
         warnings: what the user should know.
     """
@@ -79,6 +86,7 @@ class PredictionSummary:
     windows: int
     detections: dict[str, int]
     planes_per_s: float
+    fps: float | None
     slow_down: float | None
     timing_ms: TimingRecord
     warnings: tuple[str, ...]
@@ -139,6 +147,7 @@ def predict_recording(
         windows=len(grid),
         detections=dict(zip(detector.spec.classes, tally.per_class.tolist(), strict=True)),
         planes_per_s=(grid.stop - grid.start - grid.unseen_planes) / tally.total_s,
+        fps=settings.fps if settings.video else None,
         slow_down=slow_down(grid, settings.fps) if settings.video else None,
         timing_ms=frame.timing_ms,
         warnings=frame.warnings,
@@ -225,14 +234,12 @@ def _frame(detector: Detector, grid: WindowGrid, tally: _Tally) -> Predictions:
 
 def _warnings(grid: WindowGrid) -> tuple[str, ...]:
     """What the reader said, and what no window covers."""
-    warnings = list(grid.recording.report.warnings)
-    if grid.recording.report.lost_planes:
-        lost = grid.recording.report.lost_planes
-        warnings.append(f"{lost} planes are lost; no window straddles a gap")
+    warnings = recording_warnings(grid.recording)
     if grid.unseen_planes:
         seen = f"whole windows of {grid.length} every {grid.stride}"
-        warnings.append(f"{grid.unseen_planes} planes lie outside {seen} and were not looked at")
-    return tuple(warnings)
+        unseen = f"{grid.unseen_planes} planes lie outside {seen} and were not looked at"
+        return (*warnings, unseen)
+    return warnings
 
 
 def _sha256(path: Path | None) -> str | None:

@@ -145,3 +145,21 @@ def window_grid(recording: SpikeStream, selection: Selection, length: int) -> Wi
 def open_source(path: str | Path, options: RecordingOptions | None = None) -> SpikeStream:
     """Open a recording with options that came as one value; see ``open_recording``."""
     return open_recording(path, **dataclasses.asdict(options or RecordingOptions()))
+
+
+def recording_warnings(recording: SpikeStream) -> tuple[str, ...]:
+    """Say what a reader of the recording should know, one sentence each.
+
+    Other layouts' readers name their trailing bytes themselves; m1k40 files may begin and end
+    anywhere, and lose planes.
+    """
+    report = recording.report
+    if recording.layout != "m1k40":
+        return report.warnings
+    sentences = (
+        (report.leading_bytes, "bytes lie before the first whole plane and are dropped"),
+        (report.trailing_bytes, "trailing bytes are no whole plane and dropped"),
+        (report.resyncs, "times the plane grid was lost and found again"),
+        (report.lost_planes, "planes are lost; no window straddles the gap"),
+    )
+    return (*report.warnings, *(f"{count} {sentence}" for count, sentence in sentences if count))

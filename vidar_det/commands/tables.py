@@ -1,5 +1,6 @@
 """Summaries of finished work come in; tables for a person go out, on stderr."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,13 +37,17 @@ def show_recording(summary: "RecordingSummary") -> None:
 def show_predictions(summaries: Sequence["PredictionSummary"]) -> None:
     """Print how many windows and objects there were, how fast, and how slow the video runs."""
     classes = list(summaries[0].detections)
-    header = ["recording", ">windows", *(f">{name}" for name in classes), ">planes/s", ">video"]
+    header = ["recording", ">windows", *(f">{name}" for name in classes), ">planes/s", "video"]
     rows = []
     for summary in summaries:
-        slow = "none" if summary.slow_down is None else f"{summary.slow_down:.3g}x slower"
+        film = (
+            "none"
+            if summary.fps is None
+            else f"{summary.fps:g} fps, {summary.slow_down:.3g} times slower"
+        )
         found = [f"{summary.detections[name]:,}" for name in classes]
         name, speed = Path(summary.source).name, f"{summary.planes_per_s:,.0f}"
-        rows.append([name, f"{summary.windows:,}", *found, speed, slow])
+        rows.append([name, f"{summary.windows:,}", *found, speed, film])
     show_table("detections", header, rows)
     for summary in summaries:
         show_warnings(summary.warnings)
@@ -51,10 +56,10 @@ def show_predictions(summaries: Sequence["PredictionSummary"]) -> None:
 def show_accuracy(accuracy: "AccuracyReport") -> None:
     """Print average precision, class by class and over all."""
     rows = [
-        [name, f"{figures.objects:,}", f"{figures.AP50:.3f}", f"{figures.AP:.3f}"]
+        [name, f"{figures.objects:,}", _share(figures.AP50), _share(figures.AP)]
         for name, figures in accuracy.per_class.items()
     ]
-    rows.append(["all", "", f"{accuracy.mAP50:.3f}", f"{accuracy.mAP:.3f}"])
+    rows.append(["all", "", _share(accuracy.mAP50), _share(accuracy.mAP)])
     title = f"average precision over {accuracy.images} windows"
     show_table(title, ["class", ">objects", ">AP50", ">AP50-95"], rows)
 
@@ -65,3 +70,8 @@ def show_checks(results: Sequence["CheckResult"]) -> None:
         ["works" if r.passed else "FAILS", r.name, f"{r.seconds:.1f} s", r.detail] for r in results
     ]
     show_table("installation", ["", "part", ">time", "seen"], rows)
+
+
+def _share(value: float) -> str:
+    """Three digits, or a dash where there was nothing to find."""
+    return "-" if math.isnan(value) else f"{value:.3f}"

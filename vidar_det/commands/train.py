@@ -6,10 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
+from vidar_det.commands.compute import prepare_compute
 from vidar_det.detector.checkpoint import WEIGHTS_FILE
-from vidar_det.errors import ConfigError, OutputError
+from vidar_det.errors import OutputError
 from vidar_det.outputs import prepare_output_folder
 from vidar_det.training.loop import PROGRESS_FILE, STATE_FILE, Progress, train
 from vidar_det.training.recipe import RecipeSpec, read_recipe
@@ -73,11 +72,9 @@ def train_recipe(
     """
     recipe, settings = Path(recipe), settings or TrainSettings()
     spec = read_recipe(recipe)
-    check_device(settings.device)
+    prepare_compute(settings.device, settings.threads)
     data = open_data(spec, settings.data_root)
     folder = prepare_output_folder(out, settings.resume or settings.overwrite)
-    if settings.threads is not None:
-        torch.set_num_threads(settings.threads)
     try:
         if not settings.resume:
             for name in (STATE_FILE, PROGRESS_FILE, WEIGHTS_FILE):
@@ -101,19 +98,3 @@ def _note(progress: Progress, recipe: RecipeSpec) -> str:
     losses = ", ".join(f"{name} {value:.3f}" for name, value in progress.losses.items())
     phase = f"phase {progress.phase + 1} of {len(recipe.phases)}"
     return f"{phase}, {progress.windows_per_s:.0f} windows/s, {losses}"
-
-
-def check_device(name: str) -> None:
-    """Refuse a device that torch does not know or cannot reach.
-
-    Raises:
-        ConfigError: with the name.
-
-    Example:
-        >>> check_device("cpu")
-    """
-    try:
-        torch.empty(0, device=name)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise ConfigError(f"device {name!r}: cannot be used ({reason})") from error
