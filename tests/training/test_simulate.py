@@ -22,16 +22,13 @@ from vidar_det.spikes.scenes import SceneSpec, compose_scene
 from vidar_det.training import capture as capture_module
 from vidar_det.training.capture import (
     CaptureSpec,
-    Dimmed,
-    Light,
     Shot,
     label_windows,
-    name_light,
-    sample_light,
     write_scene_recording,
 )
 from vidar_det.training.class_map import parse_class_map
 from vidar_det.training.dataset import labelled_windows, open_dataset
+from vidar_det.training.moving_light import Dimmed, Light, name_light, sample_light
 from vidar_det.training.simulate import (
     NAMED_SCENES,
     FootageSpec,

@@ -11,10 +11,11 @@ from vidar_det.errors import LabelError
 from vidar_det.spikes.footage import FootageRecord, draw_still_motion, open_clip, open_still
 from vidar_det.spikes.framing import Framing, cover_framing, whole_framing
 from vidar_det.spikes.motion import draw_log_uniform
-from vidar_det.training.capture import CaptureSpec, Dimmed, Progress, Shot
+from vidar_det.training.capture import CaptureSpec, Progress, Shot
 from vidar_det.training.dataset import SpikeDataset, open_dataset
 from vidar_det.training.dataset_writer import new_dataset
 from vidar_det.training.footage_choice import ChosenFrame, FootageSpec, choose_frames
+from vidar_det.training.moving_light import Dimmed
 from vidar_det.training.playback import Playback
 
 

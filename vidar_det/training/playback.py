@@ -8,7 +8,7 @@ import numpy as np
 from vidar_det.spikes.footage import FootageClip, FootageRecord
 from vidar_det.spikes.framing import Framing
 from vidar_det.spikes.labels import SceneBoxes, stack_boxes
-from vidar_det.training.capture import Light
+from vidar_det.training.moving_light import Light
 
 SNAP_FRAMES = 1e-6
 """Nearer than this to a labelled frame, a time means that frame (times are rounded floats)."""
