@@ -7,7 +7,7 @@ import typing
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar, Union
 
-from vidar_det.errors import ConfigError
+from vidar_det.errors import ConfigError, VidarError
 
 Spec = TypeVar("Spec")
 
@@ -27,7 +27,8 @@ def build_spec(kind: type[Spec], mapping: Mapping[str, Any], source: str) -> Spe
         An instance of ``kind``; fields that ``mapping`` does not name keep their defaults.
 
     Raises:
-        ConfigError: an unknown key, a missing key or a value of the wrong type.
+        ConfigError: an unknown key, a missing key, a value of the wrong type, or one that the
+            dataclass itself refuses.
 
     Example:
         >>> from dataclasses import dataclass
@@ -38,9 +39,11 @@ def build_spec(kind: type[Spec], mapping: Mapping[str, Any], source: str) -> Spe
         Optics(focus_m=2.0)
     """
     fields = {field.name: field for field in dataclasses.fields(kind) if field.init}  # type: ignore[arg-type]  # bound to dataclasses by contract
+    if not isinstance(mapping, Mapping):
+        raise ConfigError(f"{source}: found {mapping!r}, wanted a table")
     for key in mapping:
         if key not in fields:
-            raise ConfigError(f"{source}: unknown key {key!r}{did_you_mean(key, fields)}")
+            raise ConfigError(f"{source}: unknown key {key!r}{did_you_mean(str(key), fields)}")
     hints = typing.get_type_hints(kind)
     values = {
         name: _convert(value, hints[name], f"{source}: {name}") for name, value in mapping.items()
@@ -51,7 +54,10 @@ def build_spec(kind: type[Spec], mapping: Mapping[str, Any], source: str) -> Spe
         )
         if required and name not in values:
             raise ConfigError(f"{source}: key {name!r} is missing")
-    return kind(**values)
+    try:
+        return kind(**values)
+    except VidarError as error:
+        raise ConfigError(f"{source}: {error}") from error
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
@@ -69,6 +75,8 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
         "; did you mean 'width'?"
     """
     known = list(known)
+    if not known:
+        return "; none are known"
     close = difflib.get_close_matches(word, known, n=1)
     if close:
         return f"; did you mean {close[0]!r}?"
@@ -101,15 +109,11 @@ def _convert_plain(value: Any, kind: Any, where: str) -> Any:
 
 
 def _convert_table(value: Any, kind: type[Any], where: str) -> Any:
-    if isinstance(value, kind):
-        return value
-    if not isinstance(value, Mapping):
-        raise ConfigError(f"{where}: found {value!r}, wanted a table")
-    return build_spec(kind, value, where)
+    return value if isinstance(value, kind) else build_spec(kind, value, where)
 
 
 def _convert_choice(value: Any, choices: tuple[Any, ...], where: str) -> Any:
-    if value not in choices:
+    if not any(value == choice and type(value) is type(choice) for choice in choices):
         suggestion = did_you_mean(str(value), [str(choice) for choice in choices])
         raise ConfigError(f"{where}: {value!r} is not a choice{suggestion}")
     return value

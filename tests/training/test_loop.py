@@ -22,7 +22,7 @@ from vidar_det.training.loop import (
     train_step,
 )
 from vidar_det.training.recipe import (
-    ComposedSpec,
+    ComposedMix,
     ModelSpec,
     PhaseSpec,
     RecipeSpec,
@@ -45,7 +45,7 @@ def recipe(*phases: PhaseSpec) -> RecipeSpec:
     return RecipeSpec(
         phases=phases or (PhaseSpec(windows=8, batch=2), PhaseSpec(windows=8, batch=2, steps=1)),
         model=ModelSpec(encoding=EncodingSpec(steps=2, bin_planes=16)),
-        composed=(ComposedSpec(procedural_sprites=2, procedural_backgrounds=2, scene=SCENE),),
+        composed=(ComposedMix(procedural_sprites=2, procedural_backgrounds=2, scene=SCENE),),
         width=96,
         height=64,
         mixed_precision=False,

@@ -155,12 +155,12 @@ def _learning() -> str:
 
     from vidar_det.detector.network import build_detector
     from vidar_det.training.loop import build_optimiser, detector_spec, train_step
-    from vidar_det.training.recipe import ComposedSpec, PhaseSpec, RecipeSpec
+    from vidar_det.training.recipe import ComposedMix, PhaseSpec, RecipeSpec
     from vidar_det.training.simulation import collate
     from vidar_det.training.sources import open_data
 
     phase = PhaseSpec(windows=4, batch=4)
-    drawn = ComposedSpec(procedural_sprites=2, procedural_backgrounds=2)
+    drawn = ComposedMix(procedural_sprites=2, procedural_backgrounds=2)
     recipe = RecipeSpec((phase,), composed=(drawn,), width=2 * WIDTH, height=2 * HEIGHT)
     windows = open_data(recipe, Path()).windows(phase, 0)
     batch = collate([windows[index] for index in range(phase.batch)])

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from vidar_det.detector.spec import EncodingSpec
 from vidar_det.errors import SourceError
@@ -19,44 +18,13 @@ from vidar_det.spikes.framing import Framing, draw_framing
 from vidar_det.spikes.labels import SceneBoxes
 from vidar_det.spikes.motion import draw_log_uniform
 from vidar_det.spikes.stills import draw_still_motion
-from vidar_det.training.recipe import FootageSpec
-from vidar_det.training.simulation import LabelledWindow, MovingLight, expose_window
+from vidar_det.training.moving_light import Dimmed, Light, MovingLight
+from vidar_det.training.recipe import FootageMix
+from vidar_det.training.simulation import LabelledWindow, expose_window
 
 RATE_HZ = 20_000.0
 CLIPS_KEPT = 800
 """Frame pairs whose optical flow stays in memory, about 2 MB each."""
-
-
-@dataclass(frozen=True)
-class Exposed:
-    """Moving light behind a lens: the same, brighter or darker.
-
-    Attributes:
-        light_source: what the lens sees.
-        light_at_white: firing rate of a white surface, spikes per readout.
-    """
-
-    light_source: MovingLight
-    light_at_white: float
-
-    @property
-    def width(self) -> int:
-        """Pixels."""
-        return self.light_source.width
-
-    @property
-    def height(self) -> int:
-        """Pixels."""
-        return self.light_source.height
-
-    def light(self, time_s: float) -> NDArray[np.float32]:
-        """``(H, W) float32``, spikes per readout."""
-        lit: NDArray[np.float32] = self.light_source.light(time_s) * np.float32(self.light_at_white)
-        return lit
-
-    def boxes(self, time_s: float) -> SceneBoxes:
-        """Labelled objects."""
-        return self.light_source.boxes(time_s)
 
 
 @dataclass(frozen=True)
@@ -83,7 +51,7 @@ class Paced:
         """Pixels."""
         return self.framing.height
 
-    def light(self, time_s: float) -> NDArray[np.float32]:
+    def light(self, time_s: float) -> Light:
         """``(H, W) float32`` in 0..1."""
         return self.framing.show(self.clip.light(time_s / self.interval_s))
 
@@ -108,7 +76,7 @@ class FootageSource:
     def __init__(
         self,
         records: Sequence[FootageRecord],
-        spec: FootageSpec,
+        spec: FootageMix,
         size: tuple[int, int],
         profiles: Sequence[CameraProfile],
     ) -> None:
@@ -137,7 +105,7 @@ class FootageSource:
             light, middle_s = open_still(record, motion, framing), window_s
         else:
             light, middle_s = self._draw_moment(record, framing, window_s, generator)
-        exposed = Exposed(light, draw_log_uniform(self.spec.light_at_white, generator))
+        exposed = Dimmed(light, draw_log_uniform(self.spec.light_at_white, generator))
         profile = self.profiles[int(generator.integers(len(self.profiles)))]
         counts = expose_window(exposed, middle_s, encoding, profile, generator, RATE_HZ)
         scored = np.zeros(len(record.classes), np.bool_)
@@ -174,7 +142,7 @@ class FootageSource:
         return self._moments[key]
 
 
-def load_records(spec: FootageSpec, root: Path) -> list[FootageRecord]:
+def load_records(spec: FootageMix, root: Path) -> list[FootageRecord]:
     """Read the records of a recipe's footage that belong to its split and have labels.
 
     Raises:

@@ -29,7 +29,7 @@ class ModelSpec:
 
 
 @dataclass(frozen=True)
-class ComposedSpec:
+class ComposedMix:
     """Composed scenes as a source of windows.
 
     Attributes:
@@ -52,7 +52,7 @@ class ComposedSpec:
 
 
 @dataclass(frozen=True)
-class FootageSpec:
+class FootageMix:
     """Labelled footage as a source of windows.
 
     Attributes:
@@ -135,8 +135,8 @@ class RecipeSpec:
 
     phases: tuple[PhaseSpec, ...]
     model: ModelSpec = field(default_factory=ModelSpec)
-    composed: tuple[ComposedSpec, ...] = ()
-    footage: tuple[FootageSpec, ...] = ()
+    composed: tuple[ComposedMix, ...] = ()
+    footage: tuple[FootageMix, ...] = ()
     loss: LossSpec = field(default_factory=LossSpec)
     width: int = 400
     height: int = 250

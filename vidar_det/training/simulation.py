@@ -20,33 +20,12 @@ from vidar_det.spikes.camera import Camera, CameraProfile
 from vidar_det.spikes.labels import SceneBoxes
 from vidar_det.spikes.stream import Sensor
 from vidar_det.training.losses import Targets
+from vidar_det.training.moving_light import MovingLight
 
 SMEAR_PX = 2.0
 """Within one count, light is sampled at least once for this much motion, pixels."""
 MOST_SAMPLES = 4
 """Samples of light within one count, at most."""
-
-
-class MovingLight(Protocol):
-    """A scene or clip: light and exact boxes at any time from 0 to ``duration_s``."""
-
-    @property
-    def width(self) -> int:
-        """Pixels."""
-        ...
-
-    @property
-    def height(self) -> int:
-        """Pixels."""
-        ...
-
-    def light(self, time_s: float) -> NDArray[np.float32]:
-        """``(H, W) float32`` linear light, 1 saturates."""
-        ...
-
-    def boxes(self, time_s: float) -> SceneBoxes:
-        """Labelled objects."""
-        ...
 
 
 class LabelledWindow(NamedTuple):

@@ -17,7 +17,7 @@ from vidar_det.spikes.scene_spec import SceneSpec
 from vidar_det.spikes.scenes import compose_scene
 from vidar_det.spikes.sprites import Sprite, load_backgrounds, load_sprites
 from vidar_det.training.footage_source import FootageSource, load_records
-from vidar_det.training.recipe import ComposedSpec, PhaseSpec, RecipeSpec
+from vidar_det.training.recipe import ComposedMix, PhaseSpec, RecipeSpec
 from vidar_det.training.simulation import (
     LabelledWindow,
     SimulatedWindows,
@@ -161,14 +161,14 @@ def _shares(weights: Sequence[float], total: float) -> list[float]:
     return [weight / sum(weights) * total for weight in weights]
 
 
-def _sprites(spec: ComposedSpec, root: Path, generator: np.random.Generator) -> Sequence[Sprite]:
+def _sprites(spec: ComposedMix, root: Path, generator: np.random.Generator) -> Sequence[Sprite]:
     if spec.sprites:
         return load_sprites(root / spec.sprites, spec.split or None)
     return procedural_sprites(generator, spec.procedural_sprites)
 
 
 def _backgrounds(
-    spec: ComposedSpec, root: Path, recipe: RecipeSpec, generator: np.random.Generator
+    spec: ComposedMix, root: Path, recipe: RecipeSpec, generator: np.random.Generator
 ) -> Sequence[NDArray[np.float32]]:
     if spec.backgrounds:
         return load_backgrounds(root / spec.backgrounds, spec.split or None)
