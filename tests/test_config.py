@@ -4,7 +4,7 @@ from typing import Any, Literal
 import pytest
 
 from vidar_det.config import build_spec, did_you_mean
-from vidar_det.errors import ConfigError
+from vidar_det.errors import ConfigError, RangeError
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,12 @@ class Camera:
     filters: tuple[Lens, ...] = ()
     gain: float | None = None
     extra: Any = None
+    binning: Literal[1, 2] = 1
+    trigger: int | str = 0
+
+    def __post_init__(self) -> None:
+        if self.width < 1:
+            raise RangeError(f"width: found {self.width}, wanted 1 or more")
 
 
 def test_defaults_fill_what_is_not_named() -> None:
@@ -59,7 +65,7 @@ def test_a_finished_spec_is_taken_as_it_is() -> None:
     ("mapping", "words"),
     [
         ({"name": "a", "widht": 3}, "x.toml: unknown key 'widht'; did you mean 'width'"),
-        ({"name": "a", "zzz": 3}, "known are cooled"),
+        ({"name": "a", "zzz": 3}, "known are binning, cooled"),
         ({}, "key 'name' is missing"),
         ({"name": 3}, "x.toml: name: found 3, wanted str"),
         ({"name": "a", "width": 3.5}, "width: found 3.5, wanted int"),
@@ -72,12 +78,31 @@ def test_a_finished_spec_is_taken_as_it_is() -> None:
         ({"name": "a", "span": "12"}, "span: found '12', wanted a list"),
         ({"name": "a", "filters": [{"focus_m": "near"}]}, "filters[0]: focus_m: found 'near'"),
         ({"name": "a", "gain": "high"}, "gain: found 'high', wanted float"),
+        ({"name": "a", "gain": True}, "gain: found True, wanted float"),
+        ({"name": "a", "width": None}, "width: found None, wanted int"),
+        ({"name": "a", "binning": 3}, "x.toml: binning: 3 is not a choice; known are 1, 2"),
+        ({"name": "a", "binning": True}, "binning: True is not a choice"),
+        ({"name": "a", "binning": [1]}, "binning: [1] is not a choice"),
+        ({"name": "a", "trigger": 0.5}, "trigger: found 0.5, wanted str"),
+        ({"name": "a", 7: 3}, "x.toml: unknown key 7; known are"),
+        ([], "x.toml: found [], wanted a table"),
     ],
 )
 def test_what_does_not_fit_is_refused_with_its_place(mapping: dict[str, Any], words: str) -> None:
     with pytest.raises(ConfigError) as caught:
         build_spec(Camera, mapping, "x.toml")
     assert words in str(caught.value)
+
+
+def test_a_union_takes_each_of_its_kinds() -> None:
+    for trigger in (3, "rising"):
+        assert build_spec(Camera, {"name": "a", "trigger": trigger}, "x.toml").trigger == trigger
+
+
+def test_what_the_spec_itself_refuses_names_the_source() -> None:
+    with pytest.raises(ConfigError, match=r"x\.toml: width: found 0, wanted 1 or more") as caught:
+        build_spec(Camera, {"name": "a", "width": 0}, "x.toml")
+    assert isinstance(caught.value.__cause__, RangeError)
 
 
 def test_the_mapping_stays_unchanged() -> None:
@@ -88,3 +113,7 @@ def test_the_mapping_stays_unchanged() -> None:
 
 def test_a_far_word_lists_what_is_known() -> None:
     assert did_you_mean("zebra", ["b", "a"]) == "; known are a, b"
+
+
+def test_nothing_known_is_said() -> None:
+    assert did_you_mean("zebra", []) == "; none are known"

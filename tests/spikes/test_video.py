@@ -95,6 +95,19 @@ def test_pictures_of_two_sizes_are_refused(tmp_path: Path) -> None:
         film(tmp_path / "a.mp4", *pictures)
 
 
+def test_without_an_h264_encoder_the_next_codec_is_taken_and_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vidar_det.spikes.video.CODECS", ("vc1", "mpeg4"))  # vc1: can be read only
+    with VideoWriter(tmp_path / "film.mp4", fps=30.0) as video:
+        video.write(np.zeros((32, 32), np.uint8))
+    assert video.codec == "mpeg4"
+    assert len(read(tmp_path / "film.mp4")) == 1
+    monkeypatch.setattr("vidar_det.spikes.video.CODECS", ("vc1",))
+    with pytest.raises(OutputError, match="can write none of vc1"):
+        VideoWriter(tmp_path / "none.mp4", fps=30.0)
+
+
 def test_the_picture_stays_unchanged(tmp_path: Path) -> None:
     picture = np.full((31, 33), 7, np.uint8)
     with VideoWriter(tmp_path / "film.mp4", fps=30.0) as video:

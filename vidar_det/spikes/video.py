@@ -1,19 +1,20 @@
 """Pictures come in one by one; an H.264 video that browsers and phones play goes out."""
 
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import av
 import numpy as np
+from av.codec.codec import Codec, UnknownCodecError
 from numpy.typing import NDArray
 
 from vidar_det.errors import OutputError, ShapeError
 from vidar_det.outputs import atomic_path
 
 CODECS = ("libx264", "h264", "mpeg4")
-"""The first that this build of the FFmpeg libraries has; the last one plays in few browsers."""
+"""The first that this build of the FFmpeg libraries can write; the last plays in few browsers."""
 
 
 class VideoWriter:
@@ -30,7 +31,8 @@ class VideoWriter:
         codec: what the video is coded with.
 
     Raises:
-        OutputError: the file exists, cannot be written, or nothing was written to it.
+        OutputError: the file exists, cannot be written, no codec is there to write it, or nothing
+            was written to it.
 
     Example:
         >>> import tempfile
@@ -43,7 +45,7 @@ class VideoWriter:
 
     def __init__(self, path: Path | str, fps: float, *, overwrite: bool = False) -> None:
         self.path, self.fps = Path(path), Fraction(fps).limit_denominator(1000)
-        self.codec = next(codec for codec in CODECS if codec in av.codecs_available)
+        self.codec = _find_encoder(self.path)
         self._overwrite = overwrite
         self._open = ExitStack()
         self._container: Any = None
@@ -114,3 +116,11 @@ class VideoWriter:
             raise OutputError(f"{self.path}: no picture was written to this video")
         self._container.mux(self._stream.encode(None))
         self._container.close()
+
+
+def _find_encoder(path: Path) -> str:
+    """Name the first codec that can be written (``av.codecs_available`` counts readers too)."""
+    for codec in CODECS:
+        with suppress(UnknownCodecError):
+            return str(Codec(codec, "w").name)
+    raise OutputError(f"{path}: this build of PyAV can write none of {', '.join(CODECS)}")
