@@ -47,8 +47,7 @@ class Film:
 
     def show(self, window: SpikeWindow, detections: Detections) -> None:
         """Add a frame."""
-        picture = draw_window(self._room, window, detections, self._classes)
-        self._video.write(picture[:, :, ::-1])  # OpenCV draws in BGR, videos are written in RGB
+        self._video.write(draw_window(self._room, window, detections, self._classes))
 
 
 def draw_window(
@@ -68,7 +67,7 @@ def draw_window(
         truth: what it truly shows, drawn dashed.
 
     Returns:
-        ``(H', W', 3) uint8`` BGR, twice the recording's size where that is small.
+        ``(H', W', 3) uint8`` RGB, twice the recording's size where that is small, and a caption.
     """
     last = window.start + window.length - 1
     return draw_detections(

@@ -45,13 +45,14 @@ def write_picture(path: str | Path, picture: NDArray[np.uint8], overwrite: bool 
 
     Args:
         path: the file.
-        picture: ``(H, W) uint8`` grey or ``(H, W, 3) uint8`` BGR.
+        picture: ``(H, W) uint8`` grey or ``(H, W, 3) uint8`` RGB.
         overwrite: replace a file that exists.
 
     Raises:
         OutputError: the file exists or cannot be written.
     """
-    done, encoded = cv2.imencode(".png", picture)
+    stored = picture if picture.ndim == 2 else cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
+    done, encoded = cv2.imencode(".png", stored)
     if not done:
         raise OutputError(f"{path}: this picture of {picture.shape} cannot be stored as PNG")
     with atomic_path(path, overwrite) as partial:

@@ -79,8 +79,9 @@ def train_recipe(
         if not settings.resume:
             for name in (STATE_FILE, PROGRESS_FILE, WEIGHTS_FILE):
                 (folder / name).unlink(missing_ok=True)
-        with contextlib.suppress(shutil.SameFileError):
-            shutil.copyfile(recipe, folder / RECIPE_FILE)
+        if not (settings.resume and (folder / RECIPE_FILE).exists()):
+            with contextlib.suppress(shutil.SameFileError):
+                shutil.copyfile(recipe, folder / RECIPE_FILE)
         return train(
             spec,
             data.windows,

@@ -1,0 +1,60 @@
+import json
+from pathlib import Path
+
+import cv2
+import pytest
+
+import vidar_det
+from vidar_det.commands.demo import find_demo, run_demo
+from vidar_det.commands.simulate import SimulateSettings, simulate
+from vidar_det.errors import CheckpointError, SourceError
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Path:
+    folder = tmp_path / "scene"
+    folder.mkdir()
+    simulate("street", folder / "demo.dat", SimulateSettings(planes=256, size=(96, 64)))
+    return folder
+
+
+def test_the_demo_detects_scores_and_draws(
+    scene: Path, fresh_weights: Path, tmp_path: Path
+) -> None:
+    summary = run_demo(tmp_path / "out", str(fresh_weights), folder=scene)
+    files = sorted(file.name for file in (tmp_path / "out").iterdir())
+    assert files == ["annotated.mp4", "detection.png", "predictions.json"]
+    document = json.loads((tmp_path / "out" / "predictions.json").read_text())
+    assert len(document["images"]) == summary.accuracy.images == 2
+    assert summary.prediction.out == str(tmp_path / "out")
+    picture = cv2.imread(str(tmp_path / "out" / "detection.png"))
+    assert picture is not None
+    assert picture.shape[1:] == (192, 3)
+
+
+def test_a_failing_demo_leaves_nothing(scene: Path, fresh_weights: Path, tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="nanno"):
+        run_demo(tmp_path / "out", "nanno", folder=scene)
+
+    def interrupt(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_demo(tmp_path / "out", str(fresh_weights), folder=scene, report=interrupt)
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_recording_lies_in_the_package_or_in_the_repository(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "site" / "vidar_det"
+    package.mkdir(parents=True)
+    monkeypatch.setattr(vidar_det, "__file__", str(package / "__init__.py"))
+    with pytest.raises(SourceError, match="the demo recording is missing"):
+        find_demo()
+    (tmp_path / "site" / "data").mkdir()
+    (tmp_path / "site" / "data" / "demo.dat").touch()
+    assert find_demo() == tmp_path / "site" / "data"
+    (package / "demo").mkdir()
+    (package / "demo" / "demo.dat").touch()
+    assert find_demo() == package / "demo"

@@ -1,0 +1,118 @@
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vidar_det.commands.scoring import SCORED_CONF, score_windows
+from vidar_det.commands.simulate import SimulateSettings, simulate
+from vidar_det.commands.val import ValSettings, complete_class_map, validate
+from vidar_det.detections.boxes import Detections
+from vidar_det.detector.predictor import Detector, Thresholds, load_detector
+from vidar_det.errors import LabelError, OutputError, RangeError, SourceError
+from vidar_det.spikes.stream import SpikeWindow
+from vidar_det.training.dataset import LabelledWindow, open_dataset
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three composed scenes of 200 planes; a net's window of 128 lies in their middle."""
+    out = tmp_path_factory.mktemp("data") / "scenes"
+    simulate("street", out, SimulateSettings(planes=200, size=(96, 64), count=3))
+    return out
+
+
+@pytest.fixture(scope="module")
+def detector(fresh_weights: Path) -> Detector:
+    return load_detector(str(fresh_weights))
+
+
+class Oracle(Detector):
+    """Knows the truth of each window, and notes what it was asked."""
+
+    def __init__(self, real: Detector, labelled: Sequence[LabelledWindow]) -> None:
+        super().__init__(real.runtime, real.spec, "oracle", "1", 0)
+        self.truths = {item.window.stream.path: item.truth for item in labelled}
+        self.asked: list[tuple[int, int, float]] = []
+
+    def predict(  # type: ignore[override]
+        self, window: SpikeWindow, thresholds: Thresholds
+    ) -> Detections:
+        self.asked.append((window.start, window.length, thresholds.conf))
+        truth = self.truths[window.stream.path]
+        scores = np.full(len(truth), 0.9, np.float32)
+        return Detections(truth.xyxy, scores, truth.class_ids)
+
+
+def test_the_truth_scores_one_in_the_middle_of_each_range(
+    dataset: Path, detector: Detector
+) -> None:
+    labelled = list(open_dataset(dataset).labelled_windows("test", 128))
+    oracle = Oracle(detector, labelled)
+    told: list[int] = []
+    accuracy = score_windows(oracle, labelled, told.append)
+    assert accuracy.mAP == pytest.approx(1.0)
+    assert oracle.asked == [(36, 128, SCORED_CONF)] * 3
+    assert told == [1, 2, 3]
+
+
+def test_validation_writes_the_figures_it_returns(
+    dataset: Path, detector: Detector, tmp_path: Path
+) -> None:
+    summary = validate(detector, dataset, ValSettings(out=tmp_path / "val"))
+    written = json.loads((tmp_path / "val" / "metrics.json").read_text())
+    assert written == summary.to_json()
+    assert {"mAP", "mAP50", "per_class", "split", "weights"} <= set(written)
+    assert set(written["per_class"]) == {"person", "vehicle", "cycle"}
+    assert written["conf"] == 0.001
+    with pytest.raises(OutputError, match="holds files already"):
+        validate(detector, dataset, ValSettings(out=tmp_path / "val"))
+    validate(detector, dataset, ValSettings(out=tmp_path / "val", overwrite=True))
+
+
+def test_validation_without_a_folder_writes_nothing(
+    dataset: Path, detector: Detector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert validate(detector, dataset).accuracy.images == 3
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unknown_split_or_dataset_is_refused(dataset: Path, detector: Detector) -> None:
+    with pytest.raises(LabelError, match=r"no split 'tset'.*did you mean 'test'"):
+        validate(detector, dataset, ValSettings("tset"))
+    with pytest.raises(SourceError):
+        validate(detector, dataset / "nowhere")
+
+
+def test_a_class_that_the_net_does_not_know_is_refused_with_the_option(
+    detector: Detector, dataset: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other"
+    (other / "annotations").mkdir(parents=True)
+    (other / "recordings").symlink_to(dataset / "recordings")
+    (other / "dataset.toml").write_text(
+        (dataset / "dataset.toml").read_text().replace('"vehicle"', '"car"')
+    )
+    annotations = (dataset / "annotations" / "test.json").read_text()
+    (other / "annotations" / "test.json").write_text(annotations.replace('"vehicle"', '"car"'))
+    with pytest.raises(LabelError, match=r"'car'.*--classes"):
+        validate(detector, other)
+    mapped = validate(detector, other, ValSettings(classes={"vehicle": ("car",)}))
+    assert mapped.accuracy.per_class.keys() == {"person", "vehicle", "cycle"}
+    with pytest.raises(LabelError, match="'lorry' is unknown to this net"):
+        validate(detector, other, ValSettings(classes={"lorry": ("car",)}))
+
+
+def test_a_class_map_is_completed_in_the_order_of_the_net() -> None:
+    known = ["person", "vehicle", "cycle"]
+    assert list(complete_class_map({"cycle": ("bike",)}, known)) == known
+    assert complete_class_map({"cycle": ("bike",)}, known)["person"] == ("person",)
+
+
+def test_a_range_shorter_than_the_window_is_refused(detector: Detector, tmp_path: Path) -> None:
+    simulate("street", tmp_path / "short", SimulateSettings(planes=100, size=(96, 64), count=1))
+    with pytest.raises(RangeError, match="wanted a window of 128"):
+        validate(detector, tmp_path / "short", ValSettings(out=tmp_path / "val"))
+    assert not (tmp_path / "val").exists()
