@@ -178,7 +178,7 @@ def test_bad_recordings_are_refused_in_one_line(tmp_path: Path) -> None:
     assert_refused(run("info", path, "--width", 400, "--height", 250), "Prophesee")
     path.write_bytes(bytes(2_000_000))
     assert_refused(run("info", path, "--layout", "m1k40"), "m1k40")
-    assert_refused(run("info", tmp_path), "no .dat files")
+    assert_refused(run("info", tmp_path), "wanted numbered files")
 
 
 def test_a_geometry_that_could_be_two_is_refused_with_both(tmp_path: Path) -> None:
