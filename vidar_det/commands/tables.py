@@ -43,7 +43,7 @@ def show_predictions(summaries: Sequence["PredictionSummary"]) -> None:
         film = (
             "none"
             if summary.fps is None
-            else f"{summary.fps:g} fps, {summary.slow_down:.3g} times slower"
+            else f"{summary.fps:g} fps, {summary.slow_down:.3g}x slower"
         )
         found = [f"{summary.detections[name]:,}" for name in classes]
         name, speed = Path(summary.source).name, f"{summary.planes_per_s:,.0f}"
