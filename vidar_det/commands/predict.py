@@ -125,7 +125,8 @@ def predict_recording(
         156
     """
     settings = settings or PredictSettings()
-    grid = window_grid(recording, settings.selection, detector.spec.window)
+    length = _usual_window(detector, recording, settings.selection)
+    grid = window_grid(recording, settings.selection, length)
     tally = _Tally(np.zeros(len(detector.spec.classes), np.int64))
     found_in = _look(detector, grid, settings, tally)
     with (
@@ -152,6 +153,13 @@ def predict_recording(
         timing_ms=frame.timing_ms,
         warnings=frame.warnings,
     )
+
+
+def _usual_window(detector: Detector, recording: SpikeStream, selection: Selection) -> int:
+    """The net's own window, or the longest one that a shorter recording allows."""
+    start, stop = selection.span(recording)
+    bins = detector.spec.encoding.bins
+    return min(detector.spec.window, max(bins, (stop - start) // bins * bins))
 
 
 @dataclass
@@ -228,17 +236,20 @@ def _frame(detector: Detector, grid: WindowGrid, tally: _Tally) -> Predictions:
                 for spent in (seconds.counting_s, seconds.inference_s, tally.total_s)
             )
         ),
-        warnings=_warnings(grid),
+        warnings=_warnings(grid, detector.spec.window),
     )
 
 
-def _warnings(grid: WindowGrid) -> tuple[str, ...]:
-    """What the reader said, and what no window covers."""
+def _warnings(grid: WindowGrid, usual: int) -> tuple[str, ...]:
+    """What the reader said, windows shorter than the net's own, and what no window covers."""
     warnings = recording_warnings(grid.recording)
+    if grid.length < usual:
+        short = f"windows of {grid.length} planes gather less light than the net's own {usual}"
+        warnings = (*warnings, short)
     if grid.unseen_planes:
         seen = f"whole windows of {grid.length} every {grid.stride}"
         unseen = f"{grid.unseen_planes} planes lie outside {seen} and were not looked at"
-        return (*warnings, unseen)
+        warnings = (*warnings, unseen)
     return warnings
 
 

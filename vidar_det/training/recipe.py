@@ -40,6 +40,7 @@ class ComposedMix:
         procedural_sprites: sprites drawn per class when there is no folder.
         procedural_backgrounds: backgrounds drawn when there is no folder.
         scene: what the scenes look like.
+        phases: numbers of the phases, from 0, that draw from this source; empty = all.
     """
 
     weight: float = 1.0
@@ -49,6 +50,7 @@ class ComposedMix:
     procedural_sprites: int = 64
     procedural_backgrounds: int = 64
     scene: SceneSpec = field(default_factory=SceneSpec)
+    phases: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

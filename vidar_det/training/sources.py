@@ -78,6 +78,8 @@ class DataRoom:
             FootageSource(records, spec, size, profiles)
             for spec, records in zip(recipe.footage, self.records, strict=True)
         ]
+        mixes = zip(recipe.composed, self.sprites, self.backgrounds, strict=True)
+        drawn = [mix for mix in mixes if not mix[0].phases or number in mix[0].phases]
         composed = [
             ComposedSource(
                 scaled_scene(spec.scene, recipe, phase.scale),
@@ -86,15 +88,13 @@ class DataRoom:
                 profiles,
                 len(recipe.model.classes),
             )
-            for spec, sprites, backgrounds in zip(
-                recipe.composed, self.sprites, self.backgrounds, strict=True
-            )
+            for spec, sprites, backgrounds in drawn
         ]
         sources: list[WindowSource] = [*composed, *footage]
         return SimulatedWindows(
             sources=sources,
             weights=(
-                *_shares([spec.weight for spec in recipe.composed], 1 - phase.footage_share),
+                *_shares([spec.weight for spec, _, _ in drawn], 1 - phase.footage_share),
                 *_shares([spec.weight for spec in recipe.footage], phase.footage_share),
             ),
             encoding=replace(recipe.model.encoding, steps=phase.steps),
