@@ -257,6 +257,26 @@ def test_an_interrupt_exits_with_130_and_leaves_nothing(
     assert [file.name for file in tmp_path.iterdir()] == ["recordings"]
 
 
+def test_a_terminated_process_leaves_nothing(
+    clip: Path, fresh_weights: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    words = ["vidar-det", "predict", str(clip), "--weights", str(fresh_weights), "--out", str(out)]
+    code = (
+        "import os, signal, sys\n"
+        "from vidar_det.cli import main\n"
+        "from vidar_det.commands import predict\n"
+        f"sys.argv = {words!r}\n"
+        f"def show(*_): os.listdir({str(out)!r}); os.kill(os.getpid(), signal.SIGTERM)\n"
+        "predict.Film.show = show\n"
+        "main()\n"
+    )
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  # our own
+    assert done.returncode == 143, done.stderr
+    assert [file.name for file in tmp_path.iterdir()] == ["recordings"]
+
+
 def test_a_full_disk_is_one_line_and_leaves_nothing(
     clip: Path, fresh_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

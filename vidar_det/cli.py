@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import signal
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -483,7 +484,13 @@ def check(weights: WeightsOption = "nano", as_json: JsonOption = False) -> None:
 
 def main() -> None:
     """Run the command line: what ``vidar-det`` starts."""
+    signal.signal(signal.SIGTERM, _terminate)
     app(prog_name="vidar-det")
+
+
+def _terminate(number: int, _: object) -> None:
+    """Leave by an exception, so that half-written results are removed on the way out."""
+    raise SystemExit(128 + number)
 
 
 def _names(text: str) -> tuple[str, ...]:

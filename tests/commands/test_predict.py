@@ -129,7 +129,7 @@ def test_an_unknown_class_is_refused_with_the_nearest() -> None:
 
 @pytest.mark.parametrize(
     "selection",
-    [Selection(window=300), Selection(start=150), Selection(window=6), Selection(planes=999)],
+    [Selection(window=300), Selection(window=6), Selection(start=198), Selection(planes=999)],
 )
 def test_a_window_that_does_not_fit_leaves_no_folder(
     clip: Path, detector: Detector, tmp_path: Path, selection: Selection
