@@ -71,6 +71,24 @@ def test_every_command_explains_itself_with_an_example(command: str) -> None:
     assert f"Example: vidar-det {command}" in result.stdout
 
 
+@pytest.mark.parametrize(("given", "wanted"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
+def test_threads_sleep_while_they_wait_unless_told_otherwise(
+    given: str | None, wanted: str
+) -> None:
+    code = (
+        "import os, sys\n"
+        "from vidar_det.cli import main\n"
+        "sys.argv = ['vidar-det', '--version']\n"
+        "try: main()\n"
+        "except SystemExit: print(os.environ['OMP_WAIT_POLICY'])\n"
+    )
+    environment = {key: value for key, value in os.environ.items() if key != "OMP_WAIT_POLICY"}
+    environment |= {} if given is None else {"OMP_WAIT_POLICY": given}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)  # noqa: S603  # our own
+    assert done.stdout.splitlines()[-1] == wanted
+
+
 def test_the_version_is_said() -> None:
     assert run("--version").stdout == f"vidar-det {__version__}\n"
 
