@@ -41,7 +41,7 @@ def prepare_output_folder(path: str | Path, overwrite: bool = False) -> Path:
         raise OutputError(f"{folder}: cannot be made: {error.strerror}") from error
     if occupied and not overwrite:
         raise OutputError(
-            f"{folder}: holds files already; allow overwriting or name another folder"
+            f"{folder}: holds files already; allow overwriting (--overwrite) or name another folder"
         )
     if not os.access(folder, os.W_OK | os.X_OK):
         raise OutputError(f"{folder}: cannot be written to: permission denied")
@@ -117,4 +117,6 @@ def _refuse_existing(path: Path, overwrite: bool) -> None:
     if path.is_dir():
         raise OutputError(f"{path}: found a folder, wanted a file")
     if path.exists() and not overwrite:
-        raise OutputError(f"{path}: exists already; allow overwriting or name another file")
+        raise OutputError(
+            f"{path}: exists already; allow overwriting (--overwrite) or name another file"
+        )

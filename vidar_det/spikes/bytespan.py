@@ -16,6 +16,7 @@ from vidar_det.errors import SourceError
 Bytes = npt.NDArray[np.uint8]
 
 OPEN_MAPS = 8  # a folder may hold thousands of files; each map keeps a file descriptor
+FAULT_AROUND = 1 << 16  # a read maps the 64 KiB around it, pages that were given back among them
 
 
 class ByteSpan:
@@ -81,7 +82,7 @@ class ByteSpan:
         for part, view in mapped:
             first = max(start - self._starts[part], 0)
             last = min(stop, self._starts[part + 1]) - self._starts[part]
-            first -= first % mmap.PAGESIZE
+            first -= first % FAULT_AROUND
             if hasattr(view, "madvise") and first < last:
                 view.madvise(mmap.MADV_DONTNEED, first, last - first)
 

@@ -146,7 +146,9 @@ def _refuse_occupied(out: Path, overwrite: bool) -> None:
     if not (out / DATASET_FILE).is_file():
         raise OutputError(f"{out}: found something else, wanted a new folder or a spike dataset")
     if not overwrite:
-        raise OutputError(f"{out}: holds a dataset already; allow overwriting or name another")
+        raise OutputError(
+            f"{out}: holds a dataset already; allow overwriting (--overwrite) or name another"
+        )
 
 
 def _replace(partial: Path, out: Path) -> None:
