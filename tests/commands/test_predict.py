@@ -208,3 +208,14 @@ def test_folders_are_named_after_recordings(tmp_path: Path) -> None:
     (tmp_path / "v1.2").mkdir()
     sources = [tmp_path / "v1.2", Path("a/clip.dat"), Path("b/clip.npz"), Path("clip-2.dat")]
     assert folder_names(sources) == ["v1.2", "clip", "clip-2", "clip-2-2"]
+
+
+def test_a_recording_shorter_than_the_nets_window_is_looked_at_in_a_shorter_one(
+    clip: Path, detector: Detector, tmp_path: Path
+) -> None:
+    settings = PredictSettings(Selection(start=10, planes=43))
+    summary = predict_recording(detector, open_recording(clip), tmp_path / "out", settings)
+    (image,) = read(tmp_path / "out" / "predictions.json")["images"]
+    assert (image["plane_start"], image["plane_count"]) == (10, 40)
+    assert any("gather less light" in warning for warning in summary.warnings)
+    assert any("3 planes lie outside" in warning for warning in summary.warnings)

@@ -22,6 +22,8 @@ from vidar_det.training.dataset import LabelledWindow, labelled_windows
 RECORDING_FILE = "demo.dat"
 LABELS_FILE = "demo.json"
 PICTURE_FILE = "detection.png"
+STRIDE = 8
+"""Planes from one picture of the video to the next: overlapping windows make motion smooth."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,8 @@ def run_demo(
     labels = read_labels(folder / LABELS_FILE, detector.spec.classes)
     labelled = list(labelled_windows(folder, labels, detector.spec.window))
     with staged_folder(out, overwrite) as staging:
-        prediction = predict_recording(detector, recording, staging, PredictSettings(), report)
+        settings = PredictSettings(Selection(stride=STRIDE))
+        prediction = predict_recording(detector, recording, staging, settings, report)
         accuracy = score_windows(detector, labelled)
         _write_detection(detector, labelled[len(labelled) // 2], staging / PICTURE_FILE)
     prediction = dataclasses.replace(prediction, out=str(out))
