@@ -15,7 +15,7 @@ from torch import Tensor
 from vidar_det.config import did_you_mean
 from vidar_det.detector.network import SpikingDetector, build_detector
 from vidar_det.detector.spec import DetectorSpec, read_spec
-from vidar_det.errors import CheckpointError, ConfigError, OutputError
+from vidar_det.errors import CheckpointError, ConfigError
 from vidar_det.outputs import atomic_path
 
 FORMAT = "vidar-det/1"
@@ -65,11 +65,8 @@ def save_checkpoint(
         "version": version,
     }
     tensors = {name: tensor.contiguous() for name, tensor in tensors.items()}
-    try:
-        with atomic_path(path, overwrite=True) as temporary:
-            safetensors.torch.save_file(tensors, temporary, metadata=header)
-    except SafetensorError as error:
-        raise OutputError(f"{path}: cannot write the checkpoint ({error})") from error
+    with atomic_path(path, overwrite=True) as partial:
+        partial.write_bytes(safetensors.torch.save(tensors, metadata=header))
 
 
 def read_checkpoint(path: Path) -> Checkpoint:

@@ -4,13 +4,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidar_det.errors import RangeError
-from vidar_det.spikes.clutter import draw_clutter
-from vidar_det.spikes.cycles import PERSON_M, PIXELS_PER_METRE, draw_cycle
-from vidar_det.spikes.figures import PIXELS_PER_PERSON, draw_person
+from vidar_det.spikes.drawn.clutter import draw_clutter
+from vidar_det.spikes.drawn.cycles import PERSON_M, PIXELS_PER_METRE, draw_cycle
+from vidar_det.spikes.drawn.figures import PIXELS_PER_PERSON, draw_person
+from vidar_det.spikes.drawn.plates import draw_plate
+from vidar_det.spikes.drawn.vehicles import draw_vehicle
 from vidar_det.spikes.labels import DEFAULT_CLASSES, DISTRACTOR
-from vidar_det.spikes.plates import draw_plate
 from vidar_det.spikes.sprites import Sprite, linear_light
-from vidar_det.spikes.vehicles import draw_vehicle
 
 
 def procedural_sprites(generator: np.random.Generator, count_per_class: int) -> list[Sprite]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vidar_det.spikes.drawing import Canvas, Picture, Point, blemishes, cloud_noise
+from vidar_det.spikes.drawn.canvas import Canvas, Picture, Point, blemishes, cloud_noise
 
 PIXELS_PER_PERSON = 184.0
 HEAD_RADIUS = 0.066

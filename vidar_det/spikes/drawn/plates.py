@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from vidar_det.spikes.clutter import draw_foliage
-from vidar_det.spikes.drawing import Byte, Point, cloud_noise, to_byte
+from vidar_det.spikes.drawn.canvas import Byte, Point, cloud_noise, to_byte
+from vidar_det.spikes.drawn.clutter import draw_foliage
 
 Tone = NDArray[np.float32]
 Shape = tuple[int, int]

@@ -5,8 +5,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from vidar_det.spikes.drawing import Picture, Point
-from vidar_det.spikes.solids import BODY, FRONT, GLASS, REAR, Block, Vehicle, View, render
+from vidar_det.spikes.drawn.canvas import Picture, Point
+from vidar_det.spikes.drawn.solids import BODY, FRONT, GLASS, REAR, Block, Vehicle, View, render
 
 
 def draw_vehicle(generator: np.random.Generator) -> tuple[Picture, float]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vidar_det.spikes.drawing import Canvas, Picture, Point, blemishes, cloud_noise
+from vidar_det.spikes.drawn.canvas import Canvas, Picture, Point, blemishes, cloud_noise
 
 TALLEST_PX, WIDEST_PX = 176.0, 400.0
 Solid = tuple[float, float, float]

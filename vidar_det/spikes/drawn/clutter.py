@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from vidar_det.spikes.drawing import Canvas, Picture, blemishes, cloud_noise, cropped, to_byte
+from vidar_det.spikes.drawn.canvas import Canvas, Picture, blemishes, cloud_noise, cropped, to_byte
 
 
 def draw_clutter(generator: np.random.Generator) -> Picture:

@@ -7,8 +7,8 @@ import math
 
 import numpy as np
 
-from vidar_det.spikes.drawing import Canvas, Picture, Point, blemishes
-from vidar_det.spikes.figures import Pose, draw_body, draw_wardrobe
+from vidar_det.spikes.drawn.canvas import Canvas, Picture, Point, blemishes
+from vidar_det.spikes.drawn.figures import Pose, draw_body, draw_wardrobe
 
 PIXELS_PER_METRE = 100.0
 PERSON_M = 1.75
