@@ -26,6 +26,7 @@ format: $(VENV)/.ready-dev
 benchmarks: $(VENV)/.ready
 	$(BIN)/python benchmarks/counts.py
 	$(BIN)/python benchmarks/recordings.py
+	$(BIN)/python benchmarks/commands.py
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

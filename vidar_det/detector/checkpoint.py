@@ -52,7 +52,12 @@ def save_checkpoint(
         OutputError: the file cannot be written.
 
     Example:
-        >>> # save_checkpoint(Path("model.safetensors"), network)
+        >>> import tempfile
+        >>> from vidar_det.detector.spec import size_spec
+        >>> with tempfile.TemporaryDirectory() as home:
+        ...     save_checkpoint(Path(home) / "model.safetensors", build_detector(size_spec("nano")))
+        ...     load_network(Path(home) / "model.safetensors").spec.window
+        128
     """
     tensors = {
         name: tensor.detach().cpu().to(dtype if tensor.is_floating_point() else tensor.dtype)
@@ -80,6 +85,10 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
     Raises:
         CheckpointError: the file is missing, is no checkpoint, or its spec is not understood.
+
+    Example:
+        >>> read_checkpoint(find_weights("nano")).spec.classes
+        ('person', 'vehicle', 'cycle')
     """
     if not path.is_file():
         raise CheckpointError(f"{path}: no such checkpoint")
@@ -108,6 +117,10 @@ def load_network(path: Path, expected: DetectorSpec | None = None) -> SpikingDet
     Raises:
         CheckpointError: the file is unreadable, its tensors do not fit its spec, or its spec is
             not the expected one.
+
+    Example:
+        >>> load_network(find_weights("nano")).training
+        False
     """
     checkpoint = read_checkpoint(path)
     if expected is not None and expected != checkpoint.spec:

@@ -131,6 +131,11 @@ def decode(
 
     Returns:
         The boxes, best first.
+
+    Example:
+        >>> scores, distances = np.full((21, 3), -9, np.float32), np.zeros((21, 64), np.float32)
+        >>> len(decode(scores, distances, size=(30, 32), padded=(32, 32)))
+        0
     """
     height, width = size
     class_ids = scores.argmax(1)

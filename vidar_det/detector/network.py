@@ -49,6 +49,11 @@ def build_detector(spec: DetectorSpec) -> SpikingDetector:
 
     Returns:
         The network, in training mode.
+
+    Example:
+        >>> from vidar_det.detector.spec import size_spec
+        >>> count_params(build_detector(size_spec("nano")))
+        472889
     """
     return SpikingDetector(spec)
 

@@ -29,6 +29,10 @@ class Thresholds:
 
     Raises:
         RangeError: a value lies outside its range.
+
+    Example:
+        >>> Thresholds(conf=0.4).max_det
+        300
     """
 
     conf: float = 0.25
@@ -61,10 +65,11 @@ class Detector:
         params: learnable numbers.
 
     Example:
-        >>> from vidar_det import load_detector, open_recording
+        >>> from vidar_det.spikes.stream import Sensor
         >>> detector = load_detector("nano")
-        >>> for window, detections in detector.stream(open_recording("clip.dat")):
-        ...     print(window.time_us, len(detections))  # doctest: +SKIP
+        >>> dark = SpikeStream.from_planes(np.zeros((300, 250, 400), np.uint8), Sensor(400, 250))
+        >>> [(window.time_us, len(found)) for window, found in detector.stream(dark)]
+        [(0.0, 0), (6400.0, 0)]
     """
 
     def __init__(
@@ -95,6 +100,10 @@ class Detector:
         Raises:
             RangeError: the window's planes do not divide into the network's bins.
             ShapeError: counts with another number of bins.
+
+        Example:
+            >>> len(load_detector("nano").predict(np.zeros((4, 250, 400), np.uint16)))
+            0
         """
         thresholds = thresholds or Thresholds()
         times = times or StageTimes()
@@ -152,6 +161,12 @@ class Detector:
         Raises:
             RangeError: the window does not divide into the network's bins, or the range lies
                 outside the recording.
+
+        Example:
+            >>> from vidar_det import open_recording
+            >>> recording = open_recording("clip.dat")  # doctest: +SKIP
+            >>> for window, found in detector.stream(recording, stride=64):  # doctest: +SKIP
+            ...     print(window.start, found.xyxy)
         """
         length = self.spec.window if window is None else window
         bins = self.spec.encoding.bins

@@ -19,6 +19,10 @@ class NeuronSpec:
         levels: D, the most spikes in one step; 1 is a binary neuron.
         decay: what is left of the membrane after one step, 0 to 1.
         v_threshold: the membrane that one spike costs.
+
+    Example:
+        >>> NeuronSpec(levels=1).decay      # a binary neuron
+        0.25
     """
 
     levels: int = 4
@@ -42,6 +46,10 @@ class EncodingSpec:
         bin_planes: planes summed into one step.
         parts: equal parts of a bin that enter as channels.
         gamma: exponent on the firing rate; 0.5 levels the shot noise and opens up dark scenes.
+
+    Example:
+        >>> EncodingSpec(steps=4).window
+        256
     """
 
     steps: int = 2

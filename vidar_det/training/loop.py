@@ -114,7 +114,7 @@ def train(
         CheckpointError: ``state.pt`` belongs to another recipe.
 
     Example:
-        >>> # train(read_recipe(path), data, Path("runs/first"), resume=True)
+        >>> train(recipe, room.windows, Path("runs/first"), resume=True)  # doctest: +SKIP
     """
     torch.manual_seed(recipe.seed)
     run = _Run(recipe, out, workers, torch.device(device), report)

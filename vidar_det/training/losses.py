@@ -117,8 +117,17 @@ def detection_loss(
         The weighted loss, and its parts before weighting.
 
     Example:
-        >>> # terms = detection_loss(network(inputs), targets, (256, 416), LossSpec())
-        >>> # terms.total.backward()
+        >>> raw = RawPredictions(torch.zeros(1, 21, 3), torch.zeros(1, 21, 64))
+        >>> targets = Targets(
+        ...     boxes=torch.tensor([[[4.0, 4.0, 20.0, 28.0]]]),
+        ...     class_ids=torch.zeros(1, 1, dtype=torch.int64),
+        ...     valid=torch.ones(1, 1, dtype=torch.bool),
+        ...     ignore=torch.zeros(1, 1, dtype=torch.bool),
+        ...     scored=torch.ones(1, 3, dtype=torch.bool),
+        ... )
+        >>> terms = detection_loss(raw, targets, (32, 32), LossSpec())
+        >>> bool(terms.total > 0), int(terms.positives) > 0
+        (True, True)
     """
     device = predictions.scores.device
     centres, strides = (torch.from_numpy(grid.copy()).to(device) for grid in cell_grid(*padded))

@@ -73,6 +73,16 @@ def expose_window(
 
     Returns:
         ``(bins, H, W) uint16`` counts.
+
+    Example:
+        >>> from vidar_det.spikes.camera import PROFILES
+        >>> from vidar_det.spikes.procedural import procedural_backgrounds, procedural_sprites
+        >>> from vidar_det.spikes.scenes import SceneSpec, compose_scene
+        >>> rng = np.random.default_rng(0)
+        >>> sprites, plates = procedural_sprites(rng, 1), procedural_backgrounds(rng, 1, 64, 64)
+        >>> scene = compose_scene(SceneSpec(width=64, height=48), sprites, plates, rng)
+        >>> expose_window(scene, 0.0064, EncodingSpec(), PROFILES["daylight"], rng).shape
+        (4, 48, 64)
     """
     count_s = encoding.planes_per_count / rate_hz
     start_s = middle_s - encoding.window / rate_hz / 2

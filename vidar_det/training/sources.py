@@ -116,6 +116,13 @@ def open_data(recipe: RecipeSpec, root: Path) -> DataRoom:
     Raises:
         SourceError: a folder is missing or empty.
         FormatError: a picture or list is malformed.
+
+    Example:
+        >>> mix = ComposedMix(procedural_sprites=1, procedural_backgrounds=1)
+        >>> recipe = RecipeSpec((PhaseSpec(windows=8),), composed=(mix,), width=64, height=64)
+        >>> room = open_data(recipe, Path())
+        >>> room.windows(recipe.phases[0], 0)[5].counts.shape
+        (4, 64, 64)
     """
     sprites, backgrounds = [], []
     for spec in recipe.composed:
