@@ -160,13 +160,3 @@ def test_a_recipe_that_cannot_be_trained_is_refused(phase: dict[str, float], wor
 def test_an_unknown_profile_is_refused_with_a_suggestion() -> None:
     with pytest.raises(ConfigError, match="did you mean 'daylight'"):
         find_profiles(["daylite"])
-
-
-def test_fast_motion_smears_within_a_count(root: Path) -> None:
-    fast = draw(root, mix(still_share=0.0, interval_s=(0.0065, 0.0065)), 3)
-    slow = draw(root, mix(still_share=0.0, interval_s=(1.0, 1.0)), 3)
-    between = [
-        len(set(window.counts[0, 32].tolist()) - {window.counts.min(), window.counts.max()})
-        for window in (fast, slow)
-    ]
-    assert between[0] > between[1]
