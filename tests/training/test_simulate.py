@@ -10,7 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from vidar_det.detections.label_reader import read_labels
@@ -28,7 +28,14 @@ from vidar_det.training.capture import (
 )
 from vidar_det.training.class_map import parse_class_map
 from vidar_det.training.dataset import labelled_windows, open_dataset
-from vidar_det.training.moving_light import Dimmed, Light, name_light, sample_light
+from vidar_det.training.moving_light import (
+    BLOCK_PLANES,
+    LIGHT_ERROR,
+    Dimmed,
+    Light,
+    name_light,
+    sample_light,
+)
 from vidar_det.training.simulate import (
     NAMED_SCENES,
     FootageSpec,
@@ -102,16 +109,19 @@ def folder_bytes(folder: Path) -> dict[str, bytes]:
 
 
 @given(speed=st.floats(0, 4000), planes=st.integers(1, 200))
+@example(speed=2973.0, planes=169)  # the square leaves the frame
 @settings(max_examples=30, deadline=None)
 def test_sampled_light_is_the_light_of_each_readout(speed: float, planes: int) -> None:
     square = Square(speed)
     found = list(sample_light(square, 0.01, planes, RATE_HZ))
+    true = [square.light(0.01 + (plane + 0.5) / RATE_HZ) for plane in range(planes)]
     assert len(found) == planes
     for plane, light in enumerate(found):
-        true = square.light(0.01 + (plane + 0.5) / RATE_HZ)
-        brightest = cv2.dilate(true, np.ones((3, 3), np.uint8))
+        # an object that comes or goes between two renderings bends the light once: at most
+        # twice the tolerance, of the brightest light in the readouts between them
+        near = true[max(0, plane - BLOCK_PLANES) : plane + BLOCK_PLANES]
         assert light.dtype == np.float32
-        assert np.abs(light - true).max() <= 0.1 * brightest.max()
+        assert np.abs(light - true[plane]).max() <= 2 * LIGHT_ERROR * np.max(near)
 
 
 def test_light_that_stands_still_is_rendered_rarely() -> None:

@@ -15,7 +15,8 @@ Light = NDArray[np.float32]
 BLOCK_PLANES = 64
 """Light is rendered at least this often."""
 LIGHT_ERROR = 0.05
-"""Largest error of interpolated light, as a share of the brightest light next to the pixel."""
+"""Tolerated bend of the light half-way between two renderings, as a share of the brightest light
+next to the pixel; where an object leaves the frame, interpolated light may miss by twice that."""
 LIGHT_FLOOR = 0.001
 """Error that nobody sees, spikes per readout: a quarter of the daylight camera's dark rate."""
 LIGHT_NAMES = (("dark", 0.02), ("dim", 0.06), ("daylight", 0.2), ("bright", float("inf")))
