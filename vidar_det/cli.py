@@ -86,7 +86,7 @@ WeightsOption = Annotated[
     str,
     typer.Option(metavar="NAME", help="Named weights, their folder, or a .safetensors file."),
 ]
-DeviceOption = Annotated[str, typer.Option(help="Torch device: cpu, cuda, ...")]
+OnDevice = Annotated[str, typer.Option(help="Torch device: cpu, cuda, ...")]
 ThreadsOption = Annotated[
     int | None,
     typer.Option(min=1, help="Threads that compute.", show_default="as many as cores"),
@@ -331,7 +331,7 @@ def predict(
     planes: PlanesOption = None,
     window: WindowOption = None,
     stride: StrideOption = None,
-    device: DeviceOption = "cpu",
+    device: OnDevice = "cpu",
     threads: ThreadsOption = None,
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
@@ -384,7 +384,7 @@ def train(
     workers: Annotated[
         int, typer.Option(min=0, help="Processes that simulate windows; 0: none beside this one.")
     ] = 1,
-    device: DeviceOption = "cpu",
+    device: OnDevice = "cpu",
     threads: ThreadsOption = None,
     overwrite: OverwriteOption = False,
 ) -> None:
@@ -417,7 +417,7 @@ def val(
             "--out", "-o", metavar="DIR", help="Folder for metrics.json.", show_default="none"
         ),
     ] = None,
-    device: DeviceOption = "cpu",
+    device: OnDevice = "cpu",
     threads: ThreadsOption = None,
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
