@@ -1,0 +1,38 @@
+"""Named weights: what is shipped fits its recipe, and says how good it is."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from vidar_det import load_detector
+from vidar_det.detector.checkpoint import find_weights, read_checkpoint
+from vidar_det.training.loop import detector_spec
+from vidar_det.training.recipe import read_recipe
+
+ROOT = Path(__file__).parents[1] / "weights"
+NAMES = sorted(path.name for path in ROOT.iterdir() if path.is_dir())
+
+
+def test_the_default_weights_are_there() -> None:
+    assert "nano" in NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_weights_are_the_network_of_their_recipe(name: str) -> None:
+    recipe = read_recipe(ROOT / name / "recipe.toml")
+    path = find_weights(name)
+    assert path.parent.name == name
+    assert read_checkpoint(path).spec == detector_spec(recipe)
+    assert path.stat().st_size < 3 << 20
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_weights_come_with_a_card_and_their_figures(name: str) -> None:
+    metrics = json.loads((ROOT / name / "metrics.json").read_text())
+    assert metrics["params"] == load_detector(name).params
+    card = (ROOT / name / "CARD.md").read_text()
+    for figures in metrics["sets"].values():
+        assert 0 < figures["mAP"] < figures["mAP50"] < 1
+        assert f"{figures['mAP50']:.3f}" in card
+        assert f"{figures['mAP']:.3f}" in card
