@@ -139,6 +139,28 @@ def test_a_killed_run_ends_with_the_same_weights(
     left = read_checkpoint(whole / "model.safetensors").tensors
     right = read_checkpoint(killed / "model.safetensors").tensors
     assert all(torch.equal(left[name], right[name]) for name in left)
+    rows = [
+        (tmp_path / run / "progress.csv").read_text().splitlines() for run in ("whole", "killed")
+    ]
+    steps = [[line.split(",")[:5] for line in lines] for lines in rows]
+    assert steps[0] == steps[1]
+
+
+def test_a_resumed_run_tells_each_step_once_though_it_takes_some_again(
+    room: DataRoom, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vidar_det.training.loop.SAVE_EVERY_S", 1e9)  # saves at a phase's end only
+
+    def stop(progress: Progress) -> None:
+        if (progress.phase, progress.step) == (1, 3):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe(), room.windows, tmp_path, workers=0, report=stop)
+    train(recipe(), room.windows, tmp_path, workers=0, resume=True)
+    with (tmp_path / "progress.csv").open() as file:
+        places = [(int(row["phase"]), int(row["step"])) for row in csv.DictReader(file)]
+    assert places == [(number, step) for number in (0, 1) for step in (1, 2, 3, 4)]
 
 
 def test_another_recipes_run_is_not_resumed(room: DataRoom, tmp_path: Path) -> None:

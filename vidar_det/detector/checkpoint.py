@@ -122,7 +122,30 @@ def load_network(path: Path, expected: DetectorSpec | None = None) -> SpikingDet
         >>> load_network(find_weights("nano")).training
         False
     """
-    checkpoint = read_checkpoint(path)
+    return restore_network(read_checkpoint(path), path, expected)
+
+
+def restore_network(
+    checkpoint: Checkpoint, path: Path, expected: DetectorSpec | None = None
+) -> SpikingDetector:
+    """Rebuild the network of a checkpoint that was read; see ``load_network``.
+
+    Args:
+        checkpoint: spec and tensors.
+        path: where they came from, for messages.
+        expected: the spec that the caller relies on; a difference is refused.
+
+    Returns:
+        The network, float32, in evaluation mode.
+
+    Raises:
+        CheckpointError: the tensors do not fit their spec, or the spec is not the expected one.
+
+    Example:
+        >>> path = find_weights("nano")
+        >>> restore_network(read_checkpoint(path), path).training
+        False
+    """
     if expected is not None and expected != checkpoint.spec:
         raise CheckpointError(f"{path}: {_first_difference(checkpoint.spec, expected)}")
     network = build_detector(checkpoint.spec)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidar_det.detections.boxes import Detections
-from vidar_det.detector.checkpoint import find_weights, load_network, read_checkpoint
+from vidar_det.detector.checkpoint import find_weights, read_checkpoint, restore_network
 from vidar_det.detector.head import decode
 from vidar_det.detector.network import count_params
 from vidar_det.detector.runtime import Runtime, TorchRuntime
@@ -194,7 +194,7 @@ def load_detector(name: str = "nano", *, device: str = "cpu") -> Detector:
         ('person', 'vehicle', 'cycle')
     """
     path = find_weights(name)
-    network = load_network(path)
-    version = read_checkpoint(path).version
+    checkpoint = read_checkpoint(path)
+    network = restore_network(checkpoint, path)
     params = count_params(network)
-    return Detector(TorchRuntime(network, device), network.spec, name, version, params)
+    return Detector(TorchRuntime(network, device), network.spec, name, checkpoint.version, params)

@@ -119,14 +119,13 @@ def train(
     torch.manual_seed(recipe.seed)
     run = _Run(recipe, out, workers, torch.device(device), report)
     state = run.read_state() if resume else None
+    run.trim_progress(state)
     weights = state["start"] if state else None
     first = int(state["phase"]) if state else 0
     for number in range(first, len(recipe.phases)):
         weights = run.run_phase(number, data(recipe.phases[number], number), weights, state)
         state = None
         run.save_weights(weights)
-    assert weights is not None
-    run.save_weights(weights)
     return out / WEIGHTS_FILE
 
 
@@ -160,7 +159,7 @@ class _Run:
         optimiser = build_optimiser(network, recipe, phase)
         averaged = Averaged(network, recipe.ema)
         step = 0
-        if state is not None and state["network"] is not None:
+        if state is not None:
             network.load_state_dict(state["network"])
             optimiser.load_state_dict(state["optimiser"])
             averaged.state = {k: v.to(self.device) for k, v in state["averaged"].items()}
@@ -242,6 +241,19 @@ class _Run:
         if state["recipe"] != recipe_key(self.recipe):
             raise CheckpointError(f"{path}: found another recipe's run, wanted this one's")
         return state
+
+    def trim_progress(self, state: Mapping[str, Any] | None) -> None:
+        """Drop the rows of steps that the run has not kept and will take again."""
+        path = self.out / PROGRESS_FILE
+        if state is None:
+            path.unlink(missing_ok=True)
+        elif path.exists():
+            kept_until = (state["phase"], state["step"])
+            header, *rows = path.read_text().splitlines(keepends=True)
+            places = [tuple(int(value) for value in row.split(",")[:2]) for row in rows]
+            kept = [row for row, place in zip(rows, places, strict=True) if place <= kept_until]
+            with atomic_path(path, overwrite=True) as partial:
+                partial.write_text(header + "".join(kept))
 
     def save_weights(self, weights: Mapping[str, Tensor]) -> None:
         """Write the averaged weights as a checkpoint of the finished spec."""
