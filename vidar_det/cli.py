@@ -12,7 +12,7 @@ from typer.core import TyperGroup
 
 from vidar_det import __version__
 from vidar_det.errors import VidarError
-from vidar_det.spikes.sidecar import Flip, Layout, RecordingOptions
+from vidar_det.spikes.sidecar import DEFAULT_RATE_HZ, Flip, Layout, RecordingOptions
 
 FAILED, INTERRUPTED = 1, 130
 
@@ -216,7 +216,9 @@ def simulate(
     height: Annotated[
         int | None, typer.Option(min=1, help="Rows.", show_default="a video's own, or 250")
     ] = None,
-    rate_hz: Annotated[float, typer.Option(min=1, help="Planes per second (Hz).")] = 20_000.0,
+    rate_hz: Annotated[
+        float, typer.Option(min=1, help="Planes per second (Hz).")
+    ] = DEFAULT_RATE_HZ,
     profile: Annotated[
         str, typer.Option(help="The camera's noise: ideal, daylight or lowlight.")
     ] = "daylight",

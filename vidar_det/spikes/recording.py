@@ -21,14 +21,13 @@ from vidar_det.spikes.layouts import (
     resolve_flip,
 )
 from vidar_det.spikes.m1k40 import PLANE_BYTES, find_plane, index_planes
-from vidar_det.spikes.sidecar import RecordingOptions, complete_options
+from vidar_det.spikes.sidecar import DEFAULT_RATE_HZ, RecordingOptions, complete_options
 from vidar_det.spikes.stores import ArrayStore, MemoryBytes, PackedStore, Run, TimePackedStore
 from vidar_det.spikes.stream import PlaneStore, RecordingReport, Sensor, SpikeStream
 from vidar_det.spikes.writers import write_recording
 
 __all__ = ["open_recording", "write_recording"]
 
-DEFAULT_RATE_HZ = 20_000.0
 M1K40_SNIFFED_BYTES = 8 * PLANE_BYTES  # searched for a plane's start where the layout is unknown
 # Event files of another vendor: they open with ASCII lines that begin with a per cent sign.
 PROPHESEE_HEADER = re.compile(rb"%[\x20-\x7e\t]{3,}\r?\n")

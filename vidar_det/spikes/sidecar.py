@@ -11,6 +11,9 @@ import yaml
 from vidar_det.config import build_spec
 from vidar_det.errors import ConfigError
 
+DEFAULT_RATE_HZ = 20_000.0
+"""Planes per second where nothing says otherwise: a file never does."""
+
 Layout = Literal[
     "auto", "plain", "row-padded", "m1k40", "array-thw", "array-hwt", "time-packed", "row-packed"
 ]

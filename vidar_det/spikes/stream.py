@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vidar_det.errors import GeometryError, RangeError, ShapeError
+from vidar_det.spikes.sidecar import DEFAULT_RATE_HZ
 from vidar_det.spikes.stores import ArrayStore
 
 Planes = npt.NDArray[np.uint8]
@@ -41,7 +42,7 @@ class Sensor:
 
     width: int
     height: int
-    rate_hz: float = 20_000.0
+    rate_hz: float = DEFAULT_RATE_HZ
 
     def __post_init__(self) -> None:
         if self.width < 1 or self.height < 1:

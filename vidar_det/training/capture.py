@@ -15,6 +15,7 @@ from vidar_det.errors import ConfigError
 from vidar_det.spikes.camera import PROFILES, Camera
 from vidar_det.spikes.labels import SceneBoxes
 from vidar_det.spikes.recording import write_recording
+from vidar_det.spikes.sidecar import DEFAULT_RATE_HZ
 from vidar_det.spikes.stream import Sensor
 from vidar_det.training.moving_light import MovingLight, name_light, sample_light
 
@@ -39,7 +40,7 @@ class CaptureSpec:
         20000.0
     """
 
-    rate_hz: float = 20_000.0
+    rate_hz: float = DEFAULT_RATE_HZ
     profile: str = "daylight"
     seed: int = 0
 

@@ -17,12 +17,12 @@ from vidar_det.spikes.frames import Frames, VideoFrames, read_all
 from vidar_det.spikes.framing import Framing, draw_framing
 from vidar_det.spikes.labels import SceneBoxes
 from vidar_det.spikes.motion import draw_log_uniform
+from vidar_det.spikes.sidecar import DEFAULT_RATE_HZ
 from vidar_det.spikes.stills import draw_still_motion
 from vidar_det.training.moving_light import Dimmed, Light, MovingLight
 from vidar_det.training.recipe import FootageMix
 from vidar_det.training.simulation import LabelledWindow, expose_window
 
-RATE_HZ = 20_000.0
 CLIPS_KEPT = 800
 """Frame pairs whose optical flow stays in memory, about 2 MB each."""
 
@@ -90,7 +90,7 @@ class FootageSource:
 
     def draw(self, encoding: EncodingSpec, generator: np.random.Generator) -> LabelledWindow:
         """Choose a still or a moment of a clip, a framing, an exposure; expose and label."""
-        window_s = encoding.window / RATE_HZ
+        window_s = encoding.window / DEFAULT_RATE_HZ
         is_still = not self.clips or (
             bool(self.stills) and generator.random() < self.spec.still_share
         )
@@ -107,7 +107,7 @@ class FootageSource:
             light, middle_s = self._draw_moment(record, framing, window_s, generator)
         exposed = Dimmed(light, draw_log_uniform(self.spec.light_at_white, generator))
         profile = self.profiles[int(generator.integers(len(self.profiles)))]
-        counts = expose_window(exposed, middle_s, encoding, profile, generator, RATE_HZ)
+        counts = expose_window(exposed, middle_s, encoding, profile, generator)
         scored = np.zeros(len(record.classes), np.bool_)
         scored[list(record.scored)] = True
         return LabelledWindow(counts, exposed.boxes(middle_s), scored)

@@ -18,6 +18,7 @@ from torch.utils.data import Dataset
 from vidar_det.detector.spec import EncodingSpec
 from vidar_det.spikes.camera import Camera, CameraProfile
 from vidar_det.spikes.labels import SceneBoxes
+from vidar_det.spikes.sidecar import DEFAULT_RATE_HZ
 from vidar_det.spikes.stream import Sensor
 from vidar_det.training.losses import Targets
 from vidar_det.training.moving_light import MovingLight
@@ -56,7 +57,7 @@ def expose_window(
     encoding: EncodingSpec,
     profile: CameraProfile,
     generator: np.random.Generator,
-    rate_hz: float = 20_000.0,
+    rate_hz: float = DEFAULT_RATE_HZ,
 ) -> NDArray[np.uint16]:
     """Look at moving light for one window, without making planes.
 
