@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from vidar_det.spikes.compilation import compiled
+from vidar_det.compilation import compiled
 
 
 def double(values: NDArray[np.float32]) -> None:

@@ -1,10 +1,16 @@
 """Membrane input comes in, integer spike counts come out: the I-LIF neuron, without state."""
 
+import itertools
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from vidar_det.detector.firing import fire, send_back
 from vidar_det.detector.spec import NeuronSpec
 from vidar_det.errors import ShapeError
 
@@ -79,8 +85,16 @@ class _StraightThrough(torch.autograd.Function):
     def forward(
         ctx: Any, x: Tensor, steps: int, levels: int, decay: float, v_threshold: float
     ) -> Tensor:
+        ctx.steps, ctx.decay, ctx.v_threshold = steps, decay, v_threshold
+        ctx.has_loops = x.device.type == "cpu" and x.dtype in (torch.float32, torch.bfloat16)
+        x = _dense(x)
         fired = torch.empty_like(x)
         inside = torch.empty_like(x, dtype=torch.bool)
+        ctx.save_for_backward(inside)
+        if ctx.has_loops:
+            neuron = _floats(levels, decay, v_threshold)
+            _in_slices(fire, (x, fired, inside), steps, neuron)
+            return fired
         membrane = None
         for current, out, mask in zip(
             x.chunk(steps), fired.chunk(steps), inside.chunk(steps), strict=True
@@ -91,15 +105,17 @@ class _StraightThrough(torch.autograd.Function):
             torch.eq(clipped, scaled, out=mask)
             torch.round(clipped, out=out)
             membrane = charged - out * v_threshold
-        ctx.save_for_backward(inside)
-        ctx.steps, ctx.decay, ctx.v_threshold = steps, decay, v_threshold
         return fired
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         (inside,) = ctx.saved_tensors
-        (grad_fired,) = grads
+        grad_fired = _dense(grads[0], inside)
         grad_x = torch.empty_like(grad_fired)
+        if ctx.has_loops:
+            neuron = _floats(0, ctx.decay, ctx.v_threshold)
+            _in_slices(send_back, (grad_fired, inside, grad_x), ctx.steps, neuron)
+            return grad_x, None, None, None, None
         grad_membrane = None
         for grad_count, mask, out in zip(
             reversed(grad_fired.chunk(ctx.steps)),
@@ -118,3 +134,43 @@ class _StraightThrough(torch.autograd.Function):
                 out += grad_membrane
             grad_membrane = ctx.decay * out
         return grad_x, None, None, None, None
+
+
+def _dense(x: Tensor, like: Tensor | None = None) -> Tensor:
+    """Lay a tensor out without gaps, steps outermost; as another one where that is given."""
+    if like is not None:
+        return x if x.stride() == like.stride() else torch.empty_like(like, dtype=x.dtype).copy_(x)
+    is_dense = x.is_contiguous() or (
+        x.ndim == 4 and x.is_contiguous(memory_format=torch.channels_last)
+    )
+    return x if is_dense else x.contiguous()
+
+
+def _floats(levels: int, decay: float, v_threshold: float) -> tuple[np.float32, ...]:
+    return np.float32(levels), np.float32(decay), np.float32(v_threshold)
+
+
+def _in_slices(
+    kernel: Callable[..., None],
+    tensors: tuple[Tensor, Tensor, Tensor],
+    steps: int,
+    neuron: tuple[np.float32, ...],
+) -> None:
+    """Run a compiled loop over dense tensors, as ``(S, N)`` arrays, on as many threads as torch."""
+    arrays = []
+    for tensor in tensors:
+        size = tensor.numel() // steps
+        rows = tensor.detach().as_strided((steps, size), (size, 1))
+        arrays.append((rows.view(torch.uint16) if rows.dtype == torch.bfloat16 else rows).numpy())
+    threads = torch.get_num_threads()
+    if threads == 1:
+        kernel(*arrays, neuron)
+        return
+    edges = np.linspace(0, arrays[0].shape[1], threads + 1).astype(int)
+    slices = [[array[:, a:b] for array in arrays] for a, b in itertools.pairwise(edges)]
+    list(_pool(threads).map(lambda part: kernel(*part, neuron), slices))
+
+
+@lru_cache(maxsize=1)
+def _pool(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads)

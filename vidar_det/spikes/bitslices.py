@@ -13,7 +13,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from vidar_det.spikes.compilation import compiled
+from vidar_det.compilation import compiled
 
 WORD_BYTES = 8
 _SLICES = 8

@@ -14,7 +14,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from vidar_det.spikes.compilation import compiled
+from vidar_det.compilation import compiled
 
 Floats = NDArray[np.float32]
 

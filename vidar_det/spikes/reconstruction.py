@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidar_det.errors import RangeError, ShapeError
-from vidar_det.spikes.compilation import compiled
+from vidar_det.compilation import compiled
 from vidar_det.spikes.stream import SpikeWindow
 
 Picture = NDArray[np.float32]
