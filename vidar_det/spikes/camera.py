@@ -114,10 +114,7 @@ class Camera:
         self._generator = generator
         pixels = sensor.height * sensor.width
         self._gain, self._dark = draw_fixed_pattern(profile, pixels, generator)
-        jitter = profile.threshold_jitter * generator.standard_normal(pixels)
-        self._threshold = np.maximum(1.0 + jitter, 0.1).astype(np.float32)
-        self._charge = self._draw_phase() * self._threshold
-        self._fired = np.zeros(pixels, np.uint8)
+        self._state: tuple[Floats, Floats, NDArray[np.uint8]] | None = None
 
     def expose(self, rates: Iterable[NDArray[np.float32]]) -> Iterator[NDArray[np.uint8]]:
         """Read planes one by one; the pixels' charge is carried on, also to the next call.
@@ -143,10 +140,10 @@ class Camera:
             profile.threshold_jitter, 1.0 / profile.photon_full_scale, profile.reset_loss
         )
         shape = (self.sensor.height, self.sensor.width)
+        state = self._state = self._state or self._draw_state()
         for light in rates:
             _check_light(light, shape)
             plane = np.empty(shape, np.uint8)
-            state = (self._charge, self._threshold, self._fired)
             pixels = (self._gain, self._dark)
             fire_plane(
                 light.reshape(-1), pixels, state, noise, self._draw_keys(), plane.reshape(-1)
@@ -200,6 +197,14 @@ class Camera:
         fire_bins(flat, pixels, phase, noise, self._draw_keys(), counts.reshape(flat.shape))
         return counts
 
+    def _draw_state(self) -> tuple[Floats, Floats, NDArray[np.uint8]]:
+        """Charge, threshold and last plane, as found at a random moment."""
+        pixels = self.sensor.height * self.sensor.width
+        jitter = self._generator.standard_normal(pixels, np.float32)
+        jitter *= np.float32(self.profile.threshold_jitter)
+        threshold = np.maximum(jitter + np.float32(1.0), np.float32(0.1))
+        return self._draw_phase() * threshold, threshold, np.zeros(pixels, np.uint8)
+
     def _draw_phase(self) -> Floats:
         return self._generator.random(self.sensor.height * self.sensor.width, dtype=np.float32)
 
@@ -225,12 +230,14 @@ def draw_fixed_pattern(
         >>> bool((dark > 0).all())
         True
     """
-    gain = 1.0 + profile.gain_sigma * generator.standard_normal(pixels)
-    spread = profile.dark_sigma_ln * generator.standard_normal(pixels)
-    hot = generator.random(pixels) < profile.hot_fraction
-    dark = np.where(hot, profile.hot_ratio * np.exp(np.abs(spread)), np.exp(spread))
-    dark *= profile.dark_rate_median
-    return np.maximum(gain, 0.0).astype(np.float32), dark.astype(np.float32)
+    gain = generator.standard_normal(pixels, np.float32) * np.float32(profile.gain_sigma)
+    gain += 1.0
+    spread = generator.standard_normal(pixels, np.float32) * np.float32(profile.dark_sigma_ln)
+    dark = np.exp(spread)
+    (hot,) = np.nonzero(generator.random(pixels, np.float32) < profile.hot_fraction)
+    dark[hot] = profile.hot_ratio * np.exp(np.abs(spread[hot]))
+    dark *= np.float32(profile.dark_rate_median)
+    return np.maximum(gain, 0.0, out=gain), dark
 
 
 def _check_light(light: NDArray[Any], shape: tuple[int, ...]) -> None:
