@@ -1,7 +1,6 @@
 """A scene spec and a random generator come in, the parts of one scene go out."""
 
 import math
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import cv2
@@ -9,14 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidar_det.errors import LabelError, SourceError
-from vidar_det.spikes.labels import DISTRACTOR
+from vidar_det.spikes.cast import Cast
+from vidar_det.spikes.drawn.walls import paint_wall
 from vidar_det.spikes.motion import Path, Shake, draw_log_uniform, draw_shake
 from vidar_det.spikes.movers import Look, Mover, build_mover
 from vidar_det.spikes.scene_spec import SceneSpec
 from vidar_det.spikes.sprites import DISPLAY_GAMMA, Sprite
 
 LARGEST_IN_FRAMES = 1.6
-LARGEST_IN_SPRITES = 2.5
+LARGEST_IN_SPRITES = 4.0
 SLOWEST_PX_S = 10.0
 
 
@@ -102,11 +102,9 @@ class Composer:
         position = (float(round(middle[0])), float(round(middle[1])))
         return background, Path(0.5 * spec.duration_s, position, velocity)
 
-    def draw_movers(
-        self, sprites: Sequence[Sprite], pan_px_s: tuple[float, float]
-    ) -> tuple[Mover, ...]:
+    def draw_movers(self, cast: Cast, pan_px_s: tuple[float, float]) -> tuple[Mover, ...]:
         """Labelled objects and distractors on their paths, far ones first."""
-        chosen = self._choose(sprites)
+        chosen = self._choose(cast)
         drawn: list[tuple[float, Mover]] = []
         for sprite in chosen:
             place = self._place(sprite)
@@ -144,23 +142,25 @@ class Composer:
         method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
         resized = cv2.resize(np.ascontiguousarray(part), (width, height), interpolation=method)
         deepened = np.maximum(resized, 0) ** np.float32(self._gamma / DISPLAY_GAMMA)
-        return np.asarray(deepened, dtype=np.float32)
+        light = np.asarray(deepened, dtype=np.float32)
+        if self._happens(self._spec.wall_probability):
+            paint_wall(light, rng)
+        return light
 
-    def _choose(self, sprites: Sequence[Sprite]) -> list[Sprite]:
-        spec, rng = self._spec, self._generator
-        by_class: dict[int, list[Sprite]] = {}
-        for sprite in sprites:
-            by_class.setdefault(sprite.class_id, []).append(sprite)
-        others = by_class.pop(DISTRACTOR, [])
+    def _choose(self, cast: Cast) -> list[Sprite]:
+        spec, rng, groups = self._spec, self._generator, cast.groups
         count = int(rng.integers(spec.objects[0], spec.objects[1] + 1))
-        if count and not by_class:
+        if count and not groups:
             raise SourceError(f"{count} objects wanted, but no sprite has a class")
-        if by_class and max(by_class) >= len(spec.classes):
-            raise LabelError(f"a sprite has class id {max(by_class)}; classes are {spec.classes}")
-        groups = [by_class[key] for key in sorted(by_class)]
+        if groups and cast.highest_class_id >= len(spec.classes):
+            raise LabelError(
+                f"a sprite has class id {cast.highest_class_id}; classes are {spec.classes}"
+            )
         picked = [groups[int(rng.integers(len(groups)))] for _ in range(count)]
-        extra = int(rng.integers(spec.distractors[0], spec.distractors[1] + 1)) if others else 0
-        return [group[int(rng.integers(len(group)))] for group in picked + [others] * extra]
+        has_others = len(cast.distractors) > 0
+        extra = int(rng.integers(spec.distractors[0], spec.distractors[1] + 1)) if has_others else 0
+        picked += [cast.distractors] * extra
+        return [group[int(rng.integers(len(group)))] for group in picked]
 
     def _place(self, sprite: Sprite) -> _Place:
         spec, rng = self._spec, self._generator

@@ -15,7 +15,7 @@ ClassMap = Mapping[str, tuple[str, ...]]
 DEFAULT_CLASS_MAP: ClassMap = MappingProxyType(
     {
         "person": ("person",),
-        "vehicle": ("car", "bus", "truck", "van", "vehicle"),
+        "vehicle": ("car", "bus", "truck", "van", "vehicle", "automobile"),
         "cycle": ("bicycle", "motorcycle", "cycle"),
     }
 )

@@ -38,9 +38,25 @@ def procedural_sprites(generator: np.random.Generator, count_per_class: int) -> 
     sprites = []
     for k in range(count_per_class):
         sprites += [_person(generator, k), _vehicle(generator, k), _cycle(generator, k)]
-        height = float(generator.uniform(0.4, 1.3))
-        sprites.append(Sprite(*draw_clutter(generator), DISTRACTOR, f"clutter {k}", height))
+        sprites.append(_clutter(generator, k))
     return sprites
+
+
+def procedural_clutter(generator: np.random.Generator, count: int) -> list[Sprite]:
+    """Draw distractors only: poles, signs, bins, boxes, bushes and trees.
+
+    Args:
+        generator: source of randomness.
+        count: how many.
+
+    Returns:
+        Sprites without a class.
+
+    Example:
+        >>> [s.class_id for s in procedural_clutter(np.random.default_rng(0), 2)]
+        [-1, -1]
+    """
+    return [_clutter(generator, number) for number in range(count)]
 
 
 def procedural_backgrounds(
@@ -69,6 +85,11 @@ def procedural_backgrounds(
             f"{count} backgrounds of {width}x{height}; wanted 1 or more, 64 px or more"
         )
     return [linear_light(draw_plate((height, width), generator)) for _ in range(count)]
+
+
+def _clutter(generator: np.random.Generator, number: int) -> Sprite:
+    height = float(generator.uniform(0.4, 1.3))
+    return Sprite(*draw_clutter(generator), DISTRACTOR, f"clutter {number}", height)
 
 
 def _person(generator: np.random.Generator, number: int) -> Sprite:

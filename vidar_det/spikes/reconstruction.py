@@ -8,8 +8,8 @@ one moment (sharp, but grainy: an interval is a whole number of readouts).
 import numpy as np
 from numpy.typing import NDArray
 
-from vidar_det.errors import RangeError, ShapeError
 from vidar_det.compilation import compiled
+from vidar_det.errors import RangeError, ShapeError
 from vidar_det.spikes.stream import SpikeWindow
 
 Picture = NDArray[np.float32]

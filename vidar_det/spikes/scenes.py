@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidar_det.errors import RangeError, SourceError
+from vidar_det.spikes.cast import Cast
 from vidar_det.spikes.composing import Composer, Flicker
 from vidar_det.spikes.labels import DEFAULT_CLASSES, BoxRow, SceneBoxes, is_cut_off, stack_boxes
 from vidar_det.spikes.motion import Path, Shake
@@ -142,7 +143,7 @@ class Scene:
 
 def compose_scene(
     spec: SceneSpec,
-    sprites: Sequence[Sprite],
+    sprites: Sequence[Sprite] | Cast,
     backgrounds: Sequence[NDArray[np.float32]],
     generator: np.random.Generator,
 ) -> Scene:
@@ -152,7 +153,7 @@ def compose_scene(
 
     Args:
         spec: what scenes look like.
-        sprites: objects to choose from, distractors among them.
+        sprites: objects to choose from, distractors among them; a `Cast` of them is sorted once.
         backgrounds: ``(h, w) float32`` linear light, any sizes; cut and scaled to cover the frame.
         generator: source of all randomness.
 
@@ -177,7 +178,8 @@ def compose_scene(
     shake = composer.draw_shake()
     plate = backgrounds[int(generator.integers(len(backgrounds)))]
     background, path = composer.cut_background(plate, shake)
-    movers = composer.draw_movers(sprites, path.velocity_px_s)
+    cast = sprites if isinstance(sprites, Cast) else Cast(sprites)
+    movers = composer.draw_movers(cast, path.velocity_px_s)
     gain, haze = composer.draw_light()
     return Scene(
         width=spec.width,

@@ -31,6 +31,7 @@ HEIGHT_IN_PERSONS: Mapping[str, float] = {
     "car": 0.85,
     "vehicle": 0.9,
     "van": 1.2,
+    "automobile": 1.0,
     "bus": 1.75,
     "truck": 1.8,
     "bicycle": 0.6,
@@ -126,6 +127,20 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
     return np.asarray(picture, dtype=np.uint8)
 
 
+def soft_frame(height: int, width: int) -> NDArray[np.uint8]:
+    """Alpha for a picture that its object fills: opaque within, fading over its outer eighth.
+
+    Example:
+        >>> alpha = soft_frame(32, 32)
+        >>> int(alpha[16, 16]), int(alpha[0, 0])
+        (255, 0)
+    """
+    y = np.linspace(-1, 1, height, dtype=np.float32)[:, None]
+    x = np.linspace(-1, 1, width, dtype=np.float32)
+    reach = (np.abs(x) ** 4 + np.abs(y) ** 4) ** 0.25  # between an oval and a rectangle
+    return np.clip((1.0 - reach) * (255 / 0.25), 0, 255).astype(np.uint8)
+
+
 def load_sprites(
     folder: Path | str, split: str | None = None, class_map: ClassMap = DEFAULT_CLASS_MAP
 ) -> list[Sprite]:
@@ -137,7 +152,8 @@ def load_sprites(
     and the scenes in `LEFT_OUT_SCENES` are left out.
 
     Args:
-        folder: where the pictures lie; all need an alpha channel.
+        folder: where the pictures lie; one without an alpha channel is taken to be filled by its
+            object, and gets a soft edge.
         split: only sprites of this split; None takes all.
         class_map: class name -> category names.
 
@@ -232,12 +248,17 @@ def _read_sprite(folder: Path, record: Mapping[str, Any], ids: Mapping[str, int]
     pixels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED) if path.is_file() else None
     if pixels is None:
         raise SourceError(f"{path}: no readable picture")
-    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 4:
-        raise FormatError(f"{path}: {pixels.shape} {pixels.dtype}; wanted 8 bits with alpha")
+    if pixels.dtype != np.uint8:
+        raise FormatError(f"{path}: {pixels.dtype}; wanted 8 bits")
     category = str(record["category"])
+    if pixels.ndim == 3 and pixels.shape[2] == 4:
+        grey, alpha = cv2.cvtColor(pixels, cv2.COLOR_BGRA2GRAY), pixels[..., 3]
+    else:
+        grey = pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY)
+        alpha = soft_frame(*grey.shape)
     return Sprite(
-        grey=np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGRA2GRAY), dtype=np.uint8),
-        alpha=np.ascontiguousarray(pixels[..., 3]),
+        grey=np.asarray(grey, dtype=np.uint8),
+        alpha=np.ascontiguousarray(alpha),
         class_id=ids.get(category, DISTRACTOR),
         name=str(record["file"]),
         height_in_persons=HEIGHT_IN_PERSONS.get(category, 0.6),

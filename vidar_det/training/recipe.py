@@ -37,6 +37,7 @@ class ComposedMix:
         sprites: folder of sprites; empty = drawn by our own code.
         backgrounds: folder of backgrounds; empty = drawn by our own code.
         split: split of the folders that have splits; empty = all.
+        clutter: drawn distractors that join the sprites of a folder.
         procedural_sprites: sprites drawn per class when there is no folder.
         procedural_backgrounds: backgrounds drawn when there is no folder.
         scene: what the scenes look like.
@@ -47,6 +48,7 @@ class ComposedMix:
     sprites: str = ""
     backgrounds: str = ""
     split: str = ""
+    clutter: int = 0
     procedural_sprites: int = 64
     procedural_backgrounds: int = 64
     scene: SceneSpec = field(default_factory=SceneSpec)

@@ -12,7 +12,12 @@ from vidar_det.detector.spec import EncodingSpec
 from vidar_det.errors import ConfigError
 from vidar_det.spikes.annotations import FootageRecord
 from vidar_det.spikes.camera import PROFILES, CameraProfile
-from vidar_det.spikes.procedural import procedural_backgrounds, procedural_sprites
+from vidar_det.spikes.cast import Cast
+from vidar_det.spikes.procedural import (
+    procedural_backgrounds,
+    procedural_clutter,
+    procedural_sprites,
+)
 from vidar_det.spikes.scene_spec import SceneSpec
 from vidar_det.spikes.scenes import compose_scene
 from vidar_det.spikes.sprites import Sprite, load_backgrounds, load_sprites
@@ -32,21 +37,21 @@ class ComposedSource:
 
     Attributes:
         scene: what the scenes look like, at the size that is wanted.
-        sprites: objects to choose from.
+        cast: objects to choose from.
         backgrounds: ``(h, w) float32`` linear light.
         profiles: noise profiles, drawn equally often.
         classes: how many classes the detector knows.
     """
 
     scene: SceneSpec
-    sprites: Sequence[Sprite]
+    cast: Cast
     backgrounds: Sequence[NDArray[np.float32]]
     profiles: Sequence[CameraProfile]
     classes: int
 
     def draw(self, encoding: EncodingSpec, generator: np.random.Generator) -> LabelledWindow:
         """Compose, expose, label: every class is completely labelled."""
-        scene = compose_scene(self.scene, self.sprites, self.backgrounds, generator)
+        scene = compose_scene(self.scene, self.cast, self.backgrounds, generator)
         profile = self.profiles[int(generator.integers(len(self.profiles)))]
         middle_s = scene.duration_s / 2
         counts = expose_window(scene, middle_s, encoding, profile, generator)
@@ -59,13 +64,13 @@ class DataRoom:
 
     Attributes:
         recipe: the settings.
-        sprites: per entry of ``recipe.composed``.
+        casts: sprites, per entry of ``recipe.composed``.
         backgrounds: per entry of ``recipe.composed``.
         records: per entry of ``recipe.footage``.
     """
 
     recipe: RecipeSpec
-    sprites: Sequence[Sequence[Sprite]]
+    casts: Sequence[Cast]
     backgrounds: Sequence[Sequence[NDArray[np.float32]]]
     records: Sequence[Sequence[FootageRecord]]
 
@@ -78,17 +83,17 @@ class DataRoom:
             FootageSource(records, spec, size, profiles)
             for spec, records in zip(recipe.footage, self.records, strict=True)
         ]
-        mixes = zip(recipe.composed, self.sprites, self.backgrounds, strict=True)
+        mixes = zip(recipe.composed, self.casts, self.backgrounds, strict=True)
         drawn = [mix for mix in mixes if not mix[0].phases or number in mix[0].phases]
         composed = [
             ComposedSource(
                 scaled_scene(spec.scene, recipe, phase.scale),
-                sprites,
+                cast,
                 backgrounds,
                 profiles,
                 len(recipe.model.classes),
             )
-            for spec, sprites, backgrounds in drawn
+            for spec, cast, backgrounds in drawn
         ]
         sources: list[WindowSource] = [*composed, *footage]
         return SimulatedWindows(
@@ -124,13 +129,13 @@ def open_data(recipe: RecipeSpec, root: Path) -> DataRoom:
         >>> room.windows(recipe.phases[0], 0)[5].counts.shape
         (4, 64, 64)
     """
-    sprites, backgrounds = [], []
+    casts, backgrounds = [], []
     for spec in recipe.composed:
         generator = np.random.default_rng(recipe.seed)
-        sprites.append(_sprites(spec, root, generator))
+        casts.append(Cast(_sprites(spec, root, generator)))
         backgrounds.append(_backgrounds(spec, root, recipe, generator))
     records = [load_records(spec, root) for spec in recipe.footage]
-    return DataRoom(recipe, sprites, backgrounds, records)
+    return DataRoom(recipe, casts, backgrounds, records)
 
 
 def find_profiles(names: Sequence[str]) -> list[CameraProfile]:
@@ -170,7 +175,8 @@ def _shares(weights: Sequence[float], total: float) -> list[float]:
 
 def _sprites(spec: ComposedMix, root: Path, generator: np.random.Generator) -> Sequence[Sprite]:
     if spec.sprites:
-        return load_sprites(root / spec.sprites, spec.split or None)
+        cut_out = load_sprites(root / spec.sprites, spec.split or None)
+        return [*cut_out, *procedural_clutter(generator, spec.clutter)]
     return procedural_sprites(generator, spec.procedural_sprites)
 
 
