@@ -175,7 +175,7 @@ def _shares(weights: Sequence[float], total: float) -> list[float]:
 
 def _sprites(spec: ComposedMix, root: Path, generator: np.random.Generator) -> Sequence[Sprite]:
     if spec.sprites:
-        cut_out = load_sprites(root / spec.sprites, spec.split or None)
+        cut_out = load_sprites(root / spec.sprites, _split_of(root / spec.sprites, "sprites", spec))
         return [*cut_out, *procedural_clutter(generator, spec.clutter)]
     return procedural_sprites(generator, spec.procedural_sprites)
 
@@ -184,7 +184,14 @@ def _backgrounds(
     spec: ComposedMix, root: Path, recipe: RecipeSpec, generator: np.random.Generator
 ) -> Sequence[NDArray[np.float32]]:
     if spec.backgrounds:
-        return load_backgrounds(root / spec.backgrounds, spec.split or None)
+        return load_backgrounds(
+            root / spec.backgrounds, _split_of(root / spec.backgrounds, "backgrounds", spec)
+        )
     return procedural_backgrounds(
         generator, spec.procedural_backgrounds, recipe.width, recipe.height
     )
+
+
+def _split_of(folder: Path, key: str, spec: ComposedMix) -> str | None:
+    """The split to read; folders without a list have none."""
+    return (spec.split or None) if (folder / f"{key}.json").is_file() else None
