@@ -150,6 +150,17 @@ def test_selection_takes_masks_indices_and_slices() -> None:
     np.testing.assert_array_equal(truth.select(~truth.ignore).xyxy, detections.xyxy[1:3])
 
 
+def test_a_speed_is_unknown_unless_it_is_said() -> None:
+    detections = random_detections(1, 3)
+    boxes = detections.xyxy, detections.class_ids, np.zeros(3, np.bool_)
+    assert np.isnan(GroundTruth(*boxes).speeds_px_s).all()
+    moving = GroundTruth(*boxes, np.array([0, np.nan, 90], np.float32))
+    assert moving.select(np.array([2, 0])).speeds_px_s.tolist() == [90.0, 0.0]
+    for wrong in (np.zeros(2, np.float32), np.zeros(3), np.full(3, -1, np.float32)):
+        with pytest.raises(ShapeError, match="speeds_px_s"):
+            GroundTruth(*boxes, wrong)  # type: ignore[arg-type]  # wrong on purpose
+
+
 @pytest.mark.parametrize(
     "selection", [np.ones(3, np.bool_), np.array([4]), np.array([-5]), np.zeros((2, 2), np.int64)]
 )
@@ -191,4 +202,4 @@ def test_wrong_scores_classes_and_marks_are_refused_at_birth() -> None:
         with pytest.raises(ShapeError, match="class_ids"):
             Detections(BOX, score, wrong_ids)  # type: ignore[arg-type]  # wrong on purpose
     with pytest.raises(ShapeError, match="ignore"):
-        GroundTruth(BOX, class_id, np.zeros(1, np.uint8))  # type: ignore[arg-type]  # wrong on purpose
+        GroundTruth(BOX, class_id, np.zeros(1, np.uint8))

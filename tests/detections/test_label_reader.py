@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from vidar_det.detections.boxes import GroundTruth
 from vidar_det.detections.label_reader import read_labels
-from vidar_det.detections.labels import ImageRecord, Labels, labels_document
+from vidar_det.detections.labels import ImageRecord, Labels, Origin, labels_document
 from vidar_det.errors import FormatError, LabelError, SourceError
 from vidar_det.outputs import write_json
 
@@ -45,11 +45,12 @@ def test_labels_survive_the_file(
         corners = generator.uniform(0, 200, (count, 2))
         sides = generator.uniform(0.01, 50, (count, 2))
         xyxy = np.concatenate([corners, corners + sides], axis=1).astype(np.float32)
-        truths.append(
-            GroundTruth(xyxy, generator.integers(0, 3, count), generator.random(count) < 0.3)
-        )
+        class_ids, ignore = generator.integers(0, 3, count), generator.random(count) < 0.3
+        speeds = generator.choice([np.nan, 0.0, 70.5, 3100.0], count).astype(np.float32)
+        truths.append(GroundTruth(xyxy, class_ids, ignore, speeds))
+    facts = (256, (0, 2), 12.5, "day", Origin("video", "camvid", "street 7"))
     images = tuple(
-        ImageRecord(index + 1, f"recordings/{index}.dat", 400, 250, index, 256, (0, 2), 12.5, "day")
+        ImageRecord(index + 1, f"recordings/{index}.dat", 400, 250, index, *facts)
         for index in range(len(counts))
     )
     written = Labels(("person", "vehicle", "cycle"), images, tuple(truths))
@@ -61,6 +62,7 @@ def test_labels_survive_the_file(
         np.testing.assert_allclose(new.xyxy, old.xyxy, atol=2e-3)
         np.testing.assert_array_equal(new.class_ids, old.class_ids)
         np.testing.assert_array_equal(new.ignore, old.ignore)
+        np.testing.assert_array_equal(new.speeds_px_s, old.speeds_px_s)
 
 
 def test_the_files_own_classes_stand_by_category_id(tmp_path: Path) -> None:
@@ -126,6 +128,11 @@ def test_boxes_that_cannot_be_found_are_dropped_and_counted(tmp_path: Path) -> N
         ),
         ("annotations", [ANNOTATION | {"image_id": 6}], "image id 6 is none of the images"),
         ("annotations", [ANNOTATION | {"category_id": 2}], "category id 2 is none of"),
+        (
+            "annotations",
+            [ANNOTATION | {"speed_px_s": -3}],
+            r"annotations\[0\]: found speed_px_s -3",
+        ),
         ("images", [IMAGE | {"scored": [9]}], "scored: found category id 9 without a name"),
         ("images", [IMAGE | {"width": 0}], r"images\[0\]: found 0 x 250 pixels"),
     ],

@@ -1,8 +1,10 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
 from vidar_det.detections.boxes import GroundTruth
-from vidar_det.detections.labels import ImageRecord, Labels, labels_document
+from vidar_det.detections.labels import ImageRecord, Labels, Origin, labels_document
 from vidar_det.errors import LabelError
 
 PICTURE = ImageRecord(1, "recordings/a.dat", 400, 250, plane_start=8, plane_count=256)
@@ -47,6 +49,17 @@ def test_the_document_says_everything_in_coco_words() -> None:
         {"id": 1, "image_id": 1, "category_id": 2, **box, "iscrowd": 0, "ignore": 0},
         {"id": 2, "image_id": 7, "category_id": 1, **box, "iscrowd": 1, "ignore": 1},
     ]
+
+
+def test_known_speeds_and_origins_are_said_and_unknown_ones_left_out() -> None:
+    image = ImageRecord(1, "a.dat", 8, 8, origin=Origin("still", scene="yard"))
+    speeds = np.array([np.nan, 0.0, 1234.567], np.float32)
+    truth = dataclasses.replace(truth_of(0, 0, 0), speeds_px_s=speeds)
+    document = labels_document(Labels(("person",), (image,), (truth,)), "three boxes")
+    found = [entry.get("speed_px_s", "absent") for entry in document["annotations"]]
+    assert found == ["absent", 0.0, 1234.6]
+    origin = {key: document["images"][0].get(key, "absent") for key in Origin._fields}
+    assert origin == {"kind": "still", "source": "absent", "scene": "yard"}
 
 
 def test_a_truth_for_each_image_is_wanted() -> None:

@@ -14,6 +14,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from vidar_det.detections.label_reader import read_labels
+from vidar_det.detections.labels import Origin
 from vidar_det.errors import ConfigError, LabelError, OutputError, RangeError, SourceError
 from vidar_det.spikes.labels import BoxRow, SceneBoxes, stack_boxes
 from vidar_det.spikes.procedural import procedural_backgrounds, procedural_sprites
@@ -232,6 +233,7 @@ def test_a_dataset_of_scenes_reads_back_with_the_boxes_of_its_scenes(
         np.testing.assert_allclose(item.truth.xyxy, boxes.xyxy, atol=2e-3)
         np.testing.assert_array_equal(item.truth.class_ids, boxes.class_ids)
         np.testing.assert_array_equal(item.truth.ignore, boxes.ignore)
+        np.testing.assert_allclose(item.truth.speeds_px_s, boxes.speeds_px_s, atol=0.051)
         assert item.scored == (0, 1, 2)
         light = scene.light(spec.duration_s / 2)
         assert np.corrcoef(item.window.counts(1).ravel(), light.ravel())[0, 1] > 0.7
@@ -437,6 +439,18 @@ def test_speeds_are_those_at_the_sensor(tmp_path: Path) -> None:
     speeds = [image.speed_px_s for image in dataset.labels("train").images]
     assert speeds.pop(4) is None  # its only box is ignored
     np.testing.assert_allclose(speeds, 2 * 3 / 0.01, rtol=1e-3)  # type: ignore[arg-type]
+    of_boxes = [truth.speeds_px_s for truth in dataset.labels("train").truths]
+    np.testing.assert_allclose(of_boxes, 2 * 3 / 0.01, rtol=1e-3)
+
+
+def test_recordings_say_what_was_shown_and_from_where(tmp_path: Path, scene_set: SceneSet) -> None:
+    source = write_footage(tmp_path / "footage")
+    footage = simulate_annotations(source, tmp_path / "data", SMALL).dataset
+    clip, still = (footage.labels(split).images[0].origin for split in ("train", "val"))
+    assert clip == Origin("video", "footage", "footage/street")
+    assert still == Origin("still", "footage", "footage/still")
+    scenes = simulate_scenes(tmp_path / "scenes", scene_set).labels("val")
+    assert scenes.images[1].origin == Origin("composed", scene="scene_00001")
 
 
 def test_a_merged_class_of_footage_is_scored_only_if_all_its_categories_are(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """Arrays of boxes come in; checked detections, overlaps and the survivors of suppression go out."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -67,6 +67,11 @@ class Detections:
         return Detections(self.xyxy[index], self.scores[index], self.class_ids[index])
 
 
+def _unknown() -> NDArray[np.float32]:
+    """A speed nobody knows; one number stands for every box."""
+    return np.array(np.nan, np.float32)
+
+
 @dataclass(frozen=True, eq=False)
 class GroundTruth:
     """What a window truly shows.
@@ -75,10 +80,12 @@ class GroundTruth:
         xyxy: ``(N, 4) float32``, pixels of the upright picture, left, top, right, bottom.
         class_ids: ``(N,) int64``, from 0.
         ignore: ``(N,) bool``, True where a detection is neither hit nor miss (a crowd).
+        speeds_px_s: ``(N,) float32``, how fast each object moves across the picture, pixels per
+            second; NaN where nobody knows, which is the default for all.
 
     Raises:
-        ShapeError: a shape or dtype differs, a number is not finite, a box is turned inside out
-            or a class is negative.
+        ShapeError: a shape or dtype differs, a coordinate is not finite, a box is turned inside
+            out, or a class or speed is negative or infinite.
 
     Example:
         >>> truth = GroundTruth(np.float32([[10, 20, 40, 60]]), np.array([2]), np.array([False]))
@@ -89,11 +96,17 @@ class GroundTruth:
     xyxy: NDArray[np.float32]
     class_ids: NDArray[np.int64]
     ignore: NDArray[np.bool_]
+    speeds_px_s: NDArray[np.float32] = field(default_factory=_unknown)
 
     def __post_init__(self) -> None:
         _check_boxes(self.xyxy)
         _check_class_ids(self.class_ids, len(self.xyxy))
         _check_vector("ignore", self.ignore, np.bool_, len(self.xyxy))
+        if isinstance(self.speeds_px_s, np.ndarray) and self.speeds_px_s.ndim == 0:
+            object.__setattr__(self, "speeds_px_s", np.repeat(self.speeds_px_s, len(self.xyxy)))
+        _check_vector("speeds_px_s", self.speeds_px_s, np.float32, len(self.xyxy))
+        if (self.speeds_px_s < 0).any() or np.isinf(self.speeds_px_s).any():
+            raise ShapeError("speeds_px_s: found a negative or infinite speed, wanted 0 or more")
 
     def __len__(self) -> int:
         return len(self.xyxy)
@@ -113,7 +126,9 @@ class GroundTruth:
             RangeError: ``selection`` does not fit N boxes.
         """
         index = _check_selection(selection, len(self))
-        return GroundTruth(self.xyxy[index], self.class_ids[index], self.ignore[index])
+        return GroundTruth(
+            self.xyxy[index], self.class_ids[index], self.ignore[index], self.speeds_px_s[index]
+        )
 
 
 def box_iou(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:

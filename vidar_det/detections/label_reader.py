@@ -1,18 +1,34 @@
 """An annotation file (COCO JSON) comes in, checked labels come out."""
 
 import json
+import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from vidar_det.config import did_you_mean
 from vidar_det.detections.boxes import GroundTruth
 from vidar_det.detections.coco import take, take_box, take_optional, xyxy_of
-from vidar_det.detections.labels import ImageRecord, LabelReport, Labels, refuse_repeats
+from vidar_det.detections.labels import (
+    ImageRecord,
+    LabelReport,
+    Labels,
+    Origin,
+    refuse_repeats,
+)
 from vidar_det.errors import FormatError, LabelError, SourceError
+
+
+class _Row(NamedTuple):
+    """One box as the file has it."""
+
+    xywh: list[float]
+    class_id: int
+    ignore: bool
+    speed_px_s: float
 
 
 def read_labels(path: str | Path, classes: Sequence[str] | None = None) -> Labels:
@@ -94,6 +110,7 @@ def _read_image(entry: Any, class_of: Mapping[int, int], where: str) -> ImageRec
         scored=tuple(sorted(class_of[c] for c in (class_of if scored is None else scored))),
         speed_px_s=take_optional(entry, "speed_px_s", float, where),
         light=take_optional(entry, "light", str, where),
+        origin=Origin(*(take_optional(entry, key, str, where) for key in Origin._fields)),
     )
 
 
@@ -101,7 +118,7 @@ def _read_truths(
     annotations: list[Any], images: Iterable[ImageRecord], class_of: Mapping[int, int], where: str
 ) -> tuple[tuple[GroundTruth, ...], LabelReport]:
     by_id = {image.id: image for image in images}
-    rows: dict[int, list[tuple[list[float], int, bool]]] = defaultdict(list)
+    rows: dict[int, list[_Row]] = defaultdict(list)
     counts: Counter[str] = Counter()
     refuse_repeats(
         f"{where}: annotation id", [take(entry, "id", int, where) for entry in annotations]
@@ -118,7 +135,8 @@ def _read_truths(
         counts[place] += 1
         if place not in ("empty", "outside"):
             ignore = bool(entry.get("iscrowd", 0) or entry.get("ignore", 0))
-            rows[image_id].append((box, class_of[category_id], ignore))
+            speed_px_s = _take_speed(entry, here)
+            rows[image_id].append(_Row(box, class_of[category_id], ignore, speed_px_s))
     report = LabelReport(counts["empty"], counts["outside"], counts["crossing"])
     return tuple(_truth(rows[image_id]) for image_id in by_id), report
 
@@ -136,9 +154,18 @@ def _place(box: list[float], image: ImageRecord) -> str:
     return "inside"
 
 
-def _truth(rows: list[tuple[list[float], int, bool]]) -> GroundTruth:
+def _take_speed(entry: Mapping[str, Any], where: str) -> float:
+    """How fast the object is; NaN where the file is silent."""
+    speed_px_s = take_optional(entry, "speed_px_s", float, where)
+    if speed_px_s is not None and speed_px_s < 0:
+        raise LabelError(f"{where}: found speed_px_s {speed_px_s}, wanted 0 or more")
+    return math.nan if speed_px_s is None else speed_px_s
+
+
+def _truth(rows: list[_Row]) -> GroundTruth:
     return GroundTruth(
-        xyxy_of([box for box, _, _ in rows]),
-        np.array([class_id for _, class_id, _ in rows], np.int64),
-        np.array([ignore for _, _, ignore in rows], np.bool_),
+        xyxy_of([row.xywh for row in rows]),
+        np.array([row.class_id for row in rows], np.int64),
+        np.array([row.ignore for row in rows], np.bool_),
+        np.array([row.speed_px_s for row in rows], np.float32),
     )

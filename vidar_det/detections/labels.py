@@ -1,13 +1,33 @@
 """Labelled ranges of recordings come in, checked ground truth and its COCO document go out."""
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from vidar_det.detections.boxes import GroundTruth
 from vidar_det.detections.coco import BOX_DECIMALS, categories_of, xywh_of
 from vidar_det.errors import LabelError
+
+SPEED_DECIMALS = 1
+
+
+class Origin(NamedTuple):
+    """Where a labelled range comes from, as far as it is known.
+
+    Attributes:
+        kind: what the camera was shown: ``video``, ``still``, ``composed``, ...
+        source: name of the collection, such as the folder of the footage.
+        scene: ranges that show the same place and objects carry the same name.
+    """
+
+    kind: str | None = None
+    source: str | None = None
+    scene: str | None = None
+
+
+UNKNOWN_ORIGIN = Origin()
 
 
 @dataclass(frozen=True)
@@ -24,6 +44,7 @@ class ImageRecord:
         scored: class ids (from 0) that are completely labelled here; None means all.
         speed_px_s: the fastest object's speed in pixels per second, if known.
         light: the name of the light, if known.
+        origin: where it comes from.
 
     Example:
         >>> ImageRecord(1, "recordings/street.dat", 400, 250, plane_count=256).plane_start
@@ -39,6 +60,7 @@ class ImageRecord:
     scored: tuple[int, ...] | None = None
     speed_px_s: float | None = None
     light: str | None = None
+    origin: Origin = UNKNOWN_ORIGIN
 
 
 @dataclass(frozen=True)
@@ -103,7 +125,8 @@ def labels_document(labels: Labels, description: str) -> dict[str, Any]:
 
     Returns:
         ``info``, ``images``, ``categories`` and ``annotations``, ready for ``write_json``.
-        Annotation ids count from 1; an ignored box has ``iscrowd`` and ``ignore`` 1.
+        Annotation ids count from 1; an ignored box has ``iscrowd`` and ``ignore`` 1, and a box
+        whose speed is known has ``speed_px_s``.
 
     Example:
         >>> import numpy as np
@@ -114,8 +137,9 @@ def labels_document(labels: Labels, description: str) -> dict[str, Any]:
     """
     annotations: list[dict[str, Any]] = []
     for image, truth in zip(labels.images, labels.truths, strict=True):
-        columns = xywh_of(truth.xyxy), truth.class_ids.tolist(), truth.ignore.tolist()
-        for box, class_id, ignore in zip(*columns, strict=True):
+        speeds = [_speed_entry(speed) for speed in truth.speeds_px_s.tolist()]
+        columns = xywh_of(truth.xyxy), truth.class_ids.tolist(), truth.ignore.tolist(), speeds
+        for box, class_id, ignore, speed in zip(*columns, strict=True):
             annotations.append(
                 {
                     "id": len(annotations) + 1,
@@ -125,6 +149,7 @@ def labels_document(labels: Labels, description: str) -> dict[str, Any]:
                     "area": round(box[2] * box[3], BOX_DECIMALS),
                     "iscrowd": int(ignore),
                     "ignore": int(ignore),
+                    **speed,
                 }
             )
     return {
@@ -146,8 +171,12 @@ def _image_entry(image: ImageRecord, class_count: int) -> dict[str, Any]:
         "height": image.height,
         "scored": [class_id + 1 for class_id in scored],
     }
-    optional = {"speed_px_s": image.speed_px_s, "light": image.light}
+    optional = {"speed_px_s": image.speed_px_s, "light": image.light} | image.origin._asdict()
     return entry | {key: value for key, value in optional.items() if value is not None}
+
+
+def _speed_entry(speed_px_s: float) -> dict[str, float]:
+    return {} if math.isnan(speed_px_s) else {"speed_px_s": round(speed_px_s, SPEED_DECIMALS)}
 
 
 def refuse_repeats(what: str, values: Sequence[object]) -> None:

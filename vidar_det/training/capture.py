@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from vidar_det.config import did_you_mean
 from vidar_det.detections.boxes import GroundTruth
-from vidar_det.detections.labels import ImageRecord
+from vidar_det.detections.labels import UNKNOWN_ORIGIN, ImageRecord, Origin
 from vidar_det.errors import ConfigError
 from vidar_det.spikes.camera import PROFILES, Camera
 from vidar_det.spikes.labels import SceneBoxes
@@ -65,6 +65,7 @@ class Shot:
         window: planes per labelled range; None labels the recording as one. Ranges follow each
             other without gaps; what is left at the end carries no labels.
         scored: class ids that are completely labelled; None means all.
+        origin: where the light comes from.
 
     Raises:
         ConfigError: no planes, or a window that does not fit into them.
@@ -75,6 +76,7 @@ class Shot:
     start_s: float = 0.0
     window: int | None = None
     scored: tuple[int, ...] | None = None
+    origin: Origin = UNKNOWN_ORIGIN
 
     def __post_init__(self) -> None:
         if self.planes < 1 or not 1 <= self.label_planes <= self.planes:
@@ -173,6 +175,7 @@ def label_windows(
             scored=shot.scored,
             speed_px_s=fastest_px_s(boxes),
             light=name_light(shot.light.light(middle_s)),
+            origin=shot.origin,
         )
         images.append(LabelledImage(record, truth_of(boxes)))
     return images
@@ -180,7 +183,7 @@ def label_windows(
 
 def truth_of(boxes: SceneBoxes) -> GroundTruth:
     """Take from a scene's boxes what a detector is measured by."""
-    return GroundTruth(boxes.xyxy, boxes.class_ids, boxes.ignore)
+    return GroundTruth(boxes.xyxy, boxes.class_ids, boxes.ignore, boxes.speeds_px_s)
 
 
 def fastest_px_s(boxes: SceneBoxes) -> float | None:

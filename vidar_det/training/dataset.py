@@ -278,7 +278,7 @@ def _renamed(labels: Labels, classes: tuple[str, ...], mapping: Mapping[int, int
     """The same labels with the ids of other classes."""
     table = np.array([mapping[index] for index in range(len(labels.classes))], np.int64)
     truths = tuple(
-        GroundTruth(truth.xyxy, table[truth.class_ids], truth.ignore) for truth in labels.truths
+        dataclasses.replace(truth, class_ids=table[truth.class_ids]) for truth in labels.truths
     )
     images = tuple(
         dataclasses.replace(image, scored=merge_scored(image.scored, mapping))

@@ -79,6 +79,7 @@ class ChosenFrame(NamedTuple):
         name: of the recording, unique in the dataset.
         least_interval_s: the shortest frame interval that leaves light for half a recording on
             either side; 0 for a still.
+        source: name of the annotations' folder.
     """
 
     record: FootageRecord
@@ -86,6 +87,7 @@ class ChosenFrame(NamedTuple):
     split: str
     name: str
     least_interval_s: float
+    source: str
 
 
 def choose_frames(
@@ -112,14 +114,16 @@ def choose_frames(
     chosen: list[ChosenFrame] = []
     left_out = 0
     for path, records in loaded:
-        prefix = f"{path.absolute().parent.name}_" if len(loaded) > 1 else ""
+        source = path.absolute().parent.name
+        prefix = f"{source}_" if len(loaded) > 1 else ""
         for record in _thinned(records, footage):
             frames = _usable_frames(record, half_s, footage.interval_s[1])
             left_out += len(record.frames) - len(frames)
             stem = prefix + _stem(record, path.parent)
             for number, least_s in frames[:: footage.every]:
                 name = stem if record.is_still else f"{stem}_{number:06d}"
-                chosen.append(ChosenFrame(record, number, split_of(record), name, least_s))
+                split = split_of(record)
+                chosen.append(ChosenFrame(record, number, split, name, least_s, source))
     return list(_distinct(_limited(chosen, footage.limit))), left_out
 
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from vidar_det.detections.labels import Origin
 from vidar_det.errors import LabelError
 from vidar_det.spikes.footage import FootageRecord, draw_still_motion, open_clip, open_still
 from vidar_det.spikes.framing import Framing, cover_framing, whole_framing
@@ -129,7 +130,8 @@ def _clip_shot(
     gain = draw_log_uniform(footage.light_at_white, generator)
     start_s = max(0.0, playback.time_of(frame.frame) - 0.5 * footage.planes / capture.rate_hz)
     light = Dimmed(playback, gain)
-    return Shot(light, footage.planes, start_s, scored=frame.record.scored)
+    origin = _origin(frame)
+    return Shot(light, footage.planes, start_s, scored=frame.record.scored, origin=origin)
 
 
 def _still_shot(
@@ -139,7 +141,13 @@ def _still_shot(
     motion = draw_still_motion(duration_s, generator, footage.still_speed_px_s)
     still = open_still(frame.record, motion, _framing(frame.record, footage))
     gain = draw_log_uniform(footage.light_at_white, generator)
-    return Shot(Dimmed(still, gain), footage.planes, scored=frame.record.scored)
+    light = Dimmed(still, gain)
+    return Shot(light, footage.planes, scored=frame.record.scored, origin=_origin(frame))
+
+
+def _origin(frame: ChosenFrame) -> Origin:
+    kind = "still" if frame.record.is_still else "video"
+    return Origin(kind, frame.source, f"{frame.source}/{frame.record.scene}")
 
 
 def _framing(record: FootageRecord, footage: FootageSpec) -> Framing:

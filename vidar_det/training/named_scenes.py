@@ -10,7 +10,7 @@ from types import MappingProxyType
 import numpy as np
 
 from vidar_det.config import did_you_mean
-from vidar_det.detections.labels import Labels, labels_document
+from vidar_det.detections.labels import Labels, Origin, labels_document
 from vidar_det.errors import ConfigError
 from vidar_det.outputs import atomic_path
 from vidar_det.spikes.labels import DEFAULT_CLASSES
@@ -127,7 +127,8 @@ def simulate_named_scene(
     capture, out = capture or CaptureSpec(), Path(out)
     generator = np.random.default_rng(capture.seed)
     scene = _compose(shot, capture, generator)
-    filmed = Shot(scene, shot.planes, window=shot.window)
+    origin = Origin("composed", scene=shot.name)
+    filmed = Shot(scene, shot.planes, window=shot.window, origin=origin)
     images = label_windows(filmed, capture.rate_hz, out.name)
     records, truths = zip(*images, strict=True)
     labels = Labels(DEFAULT_CLASSES, records, truths)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from vidar_det.detections.labels import Origin
 from vidar_det.errors import ConfigError
 from vidar_det.spikes.footage import FootageClip, open_video_light
 from vidar_det.spikes.framing import Framing, whole_framing
@@ -138,8 +139,10 @@ def simulate_scenes(
         for number in range(scenes.count):
             generator = np.random.default_rng((capture.seed, number))
             scene = compose_scene(spec, scenes.sprites, scenes.backgrounds, generator)
-            shot = Shot(scene, scenes.planes, window=scenes.window)
-            writer.add(scenes.split, f"scene_{number:05d}", shot, generator)
+            name = f"scene_{number:05d}"
+            origin = Origin("composed", scene=name)
+            shot = Shot(scene, scenes.planes, window=scenes.window, origin=origin)
+            writer.add(scenes.split, name, shot, generator)
             if progress is not None:
                 progress(number + 1, scenes.count)
         writer.finish(f"composed scenes, seed {capture.seed}")
