@@ -62,10 +62,23 @@ def test_without_a_list_the_subfolder_names_the_category(tmp_path: Path) -> None
     np.testing.assert_array_equal(np.unique(by_class[0].alpha), [0, 255])
 
 
-def test_a_picture_without_alpha_is_refused(tmp_path: Path) -> None:
+def test_a_picture_without_alpha_gets_a_soft_edge(tmp_path: Path) -> None:
+    (tmp_path / "automobile").mkdir()
+    for name, shape in (("grey.png", (32, 32)), ("colour.png", (32, 32, 3))):
+        cv2.imwrite(str(tmp_path / "automobile" / name), np.full(shape, 90, np.uint8))
+    for sprite in load_sprites(tmp_path):
+        assert sprite.class_id == 1
+        assert (sprite.grey == 90).all()
+        assert sprite.alpha[16, 16] == 255
+        assert sprite.alpha[0, 0] == 0
+        rows = np.flatnonzero((sprite.alpha > 127).any(axis=1))
+        assert 24 <= len(rows) < 32
+
+
+def test_pictures_of_more_than_eight_bits_are_refused(tmp_path: Path) -> None:
     (tmp_path / "car").mkdir()
-    cv2.imwrite(str(tmp_path / "car" / "x.png"), np.zeros((8, 8, 3), np.uint8))
-    with pytest.raises(FormatError, match="alpha"):
+    cv2.imwrite(str(tmp_path / "car" / "x.png"), np.zeros((8, 8), np.uint16))
+    with pytest.raises(FormatError, match="8 bits"):
         load_sprites(tmp_path)
 
 

@@ -86,51 +86,46 @@ def send_back(
                 store(out, place, gradient)
 
 
-def load(values, place):  # type: ignore[no-untyped-def]
+def load(values: Any, place: int) -> np.float32:
     """Read a number; only within compiled loops."""
     raise NotImplementedError
 
 
-def store(values, place, value):  # type: ignore[no-untyped-def]
+def store(values: Any, place: int, value: np.float32) -> None:
     """Write a number; only within compiled loops."""
     raise NotImplementedError
 
 
-@overload(load, inline="always")
-def _load(values, place):  # type: ignore[no-untyped-def]  # numba compares signatures
+def _load(values, place):  # type: ignore[no-untyped-def]  # Numba compares bare signatures
     if values.dtype == types.float32:
         return lambda values, place: values[place]
     return lambda values, place: _float_of(np.uint32(values[place]) << np.uint32(16))
 
 
-@overload(store, inline="always")
 def _store(values, place, value):  # type: ignore[no-untyped-def]
-    if values.dtype == types.float32:
-
-        def store_float(values, place, value):  # type: ignore[no-untyped-def]
-            values[place] = value
-
-        return store_float
+    def store_float(values, place, value):  # type: ignore[no-untyped-def]
+        values[place] = value
 
     def store_rounded(values, place, value):  # type: ignore[no-untyped-def]
         bits = _bits_of(value)
         to_even = np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))
         values[place] = np.uint16((bits + to_even) >> np.uint32(16))
 
-    return store_rounded
+    return store_float if values.dtype == types.float32 else store_rounded
 
 
-@intrinsic  # type: ignore[untyped-decorator]  # untyped in numba
-def _float_of(_context: Any, bits: Any) -> Any:
-    """The float32 that 32 bits stand for."""
-    return types.float32(types.uint32), lambda _c, builder, _s, args: builder.bitcast(
-        args[0], ir.FloatType()
-    )
+def _bitcast(to: Any, of: Any, kind: ir.Type) -> Any:
+    def build(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+        return builder.bitcast(args[0], kind)
+
+    return to(of), build
 
 
-@intrinsic  # type: ignore[untyped-decorator]  # untyped in numba
-def _bits_of(_context: Any, value: Any) -> Any:
-    """The 32 bits of a float32."""
-    return types.uint32(types.float32), lambda _c, builder, _s, args: builder.bitcast(
-        args[0], ir.IntType(32)
-    )
+overload(load, inline="always")(_load)
+overload(store, inline="always")(_store)
+_float_of: Any = intrinsic(
+    lambda _context, bits: _bitcast(types.float32, types.uint32, ir.FloatType())
+)
+_bits_of: Any = intrinsic(
+    lambda _context, value: _bitcast(types.uint32, types.float32, ir.IntType(32))
+)

@@ -168,7 +168,8 @@ def _in_slices(
         return
     edges = np.linspace(0, arrays[0].shape[1], threads + 1).astype(int)
     slices = [[array[:, a:b] for array in arrays] for a, b in itertools.pairwise(edges)]
-    list(_pool(threads).map(lambda part: kernel(*part, neuron), slices))
+    for _ in _pool(threads).map(lambda part: kernel(*part, neuron), slices):
+        pass  # a failure of any slice is raised here
 
 
 @lru_cache(maxsize=1)

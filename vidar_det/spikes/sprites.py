@@ -138,7 +138,7 @@ def soft_frame(height: int, width: int) -> NDArray[np.uint8]:
     y = np.linspace(-1, 1, height, dtype=np.float32)[:, None]
     x = np.linspace(-1, 1, width, dtype=np.float32)
     reach = (np.abs(x) ** 4 + np.abs(y) ** 4) ** 0.25  # between an oval and a rectangle
-    return np.clip((1.0 - reach) * (255 / 0.25), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip((1.0 - reach) * (255 / 0.25), 0, 255), dtype=np.uint8)
 
 
 def load_sprites(
