@@ -116,7 +116,8 @@ def test_bfloat16_maps_are_rounded_once_when_they_are_stored() -> None:
     expected.backward(grads.float())
     assert fired.dtype == torch.bfloat16
     assert torch.equal(fired.float(), expected)
-    assert x.grad is not None and exact.grad is not None
+    assert x.grad is not None
+    assert exact.grad is not None
     assert torch.equal(x.grad, exact.grad.bfloat16())
 
 
@@ -133,7 +134,8 @@ def test_several_threads_give_what_one_gives() -> None:
             found.append(source.grad)
     finally:
         torch.set_num_threads(before)
-    assert found[0] is not None and found[1] is not None
+    assert found[0] is not None
+    assert found[1] is not None
     assert torch.equal(found[0], found[1])
 
 
