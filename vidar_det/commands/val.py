@@ -41,18 +41,13 @@ class ValSummary:
     def to_json(self) -> dict[str, Any]:
         """Give ``mAP, mAP50, per_class, ...`` and where they come from, ready for JSON."""
         origin = {"weights": self.weights, "data": self.data, "split": self.split}
-        labels = dataclasses.asdict(self.labels)
+        labels = dataclasses.asdict(self.labels) | {"notes": list(self.labels.notes)}
         return self.accuracy.to_json() | origin | {"conf": SCORED_CONF, "labels": labels}
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """What the labels' reader met, one sentence each."""
-        sentences = (
-            (self.labels.empty, "boxes have no area and are dropped"),
-            (self.labels.outside, "boxes lie outside their picture and are dropped"),
-            (self.labels.crossing, "boxes reach beyond their picture and are kept"),
-        )
-        return tuple(f"{count} {sentence}" for count, sentence in sentences if count)
+        return self.labels.warnings
 
 
 @dataclass(frozen=True)

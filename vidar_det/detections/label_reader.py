@@ -53,7 +53,32 @@ def read_labels(path: str | Path, classes: Sequence[str] | None = None) -> Label
         >>> labels.report.outside  # doctest: +SKIP
         0
     """
-    document, where = _load(Path(path)), str(path)
+    return labels_of_document(_load(Path(path)), str(path), classes)
+
+
+def labels_of_document(
+    document: Mapping[str, Any], where: str, classes: Sequence[str] | None = None
+) -> Labels:
+    """Read ground truth from what a COCO file says.
+
+    Args:
+        document: ``images``, ``annotations`` and ``categories``.
+        where: the file it comes from, for messages.
+        classes: as `read_labels` takes them.
+
+    Returns:
+        As `read_labels` does.
+
+    Raises:
+        FormatError: a key is missing, or its value is of the wrong kind.
+        LabelError: ids repeat or point nowhere, or a category is none of ``classes``.
+
+    Example:
+        >>> image = {"id": 1, "file_name": "a.dat", "width": 8, "height": 8}
+        >>> document = {"images": [image], "annotations": [], "categories": []}
+        >>> labels_of_document(document, "memory").images[0].file_name
+        'a.dat'
+    """
     images = take(document, "images", list, where)
     annotations = take(document, "annotations", list, where)
     names, class_of = _match_classes(take(document, "categories", list, where), classes, where)

@@ -71,11 +71,24 @@ class LabelReport:
         empty: boxes of zero or negative width or height, dropped.
         outside: boxes that share no area with their picture, dropped.
         crossing: boxes that reach more than a pixel beyond their picture, kept as they are.
+        notes: what else a reader of the labels should know, one sentence each.
     """
 
     empty: int = 0
     outside: int = 0
     crossing: int = 0
+    notes: tuple[str, ...] = ()
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Everything above that happened, one sentence each."""
+        sentences = (
+            (self.empty, "boxes have no area and are dropped"),
+            (self.outside, "boxes lie outside their picture and are dropped"),
+            (self.crossing, "boxes reach beyond their picture and are kept"),
+        )
+        counted = tuple(f"{count:,} {sentence}" for count, sentence in sentences if count)
+        return (*counted, *self.notes)
 
 
 @dataclass(frozen=True)

@@ -81,7 +81,7 @@ def complete_options(path: Path, options: RecordingOptions) -> RecordingOptions:
     for folder in folders:
         config = folder / "config.yaml"
         if config.is_file() and (options.width is None or options.height is None):
-            options = options.completed(_read_spikecv(config))
+            options = options.completed(read_spikecv(config))
     return options
 
 
@@ -102,8 +102,12 @@ def _read_sidecar(path: Path) -> RecordingOptions:
     return build_spec(RecordingOptions, mapping, str(path))
 
 
-def _read_spikecv(path: Path) -> RecordingOptions:
-    """Read SpikeCV's ``spike_w`` and ``spike_h``; its other keys concern labels."""
+def read_spikecv(path: Path) -> RecordingOptions:
+    """Read ``spike_w`` and ``spike_h`` of SpikeCV's ``config.yaml``; other keys concern labels.
+
+    Raises:
+        ConfigError: it is no YAML, or holds a wrong value.
+    """
     try:
         mapping: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
