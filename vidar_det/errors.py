@@ -11,6 +11,7 @@ Tree::
     ├── ConfigError        a recipe, sidecar or setting holds an unknown key or a wrong value
     ├── LabelError         labels contradict themselves or their classes are unknown
     ├── CheckpointError    weights do not fit the network they are loaded into
+    ├── TrainingError      a run cannot go on: its numbers are no longer finite
     └── OutputError        the result cannot be written
 
 Every message names the file (or setting), the value found and the value wanted.
@@ -56,6 +57,10 @@ class LabelError(VidarError):
 
 class CheckpointError(VidarError):
     """Weights do not fit the network they are loaded into."""
+
+
+class TrainingError(VidarError):
+    """A training run cannot go on: its numbers are no longer finite."""
 
 
 class OutputError(VidarError):
