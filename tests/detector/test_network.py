@@ -7,6 +7,7 @@ from torch import nn
 from vidar_det.detector.network import SpikingDetector, build_detector, count_params
 from vidar_det.detector.neurons import ILIF
 from vidar_det.detector.spec import DetectorSpec, EncodingSpec, NeuronSpec, size_spec
+from vidar_det.errors import ConfigError
 
 Lively = Callable[[DetectorSpec], SpikingDetector]
 
@@ -91,3 +92,13 @@ def test_a_single_step_network_takes_single_step_input() -> None:
     network = build_detector(size_spec("nano", encoding=EncodingSpec(steps=1))).eval()
     with torch.no_grad():
         assert network(torch.rand(3, 2, 32, 32)).scores.shape[0] == 3
+
+
+def test_the_relu_twin_has_the_same_parameters_and_no_time() -> None:
+    encoding = EncodingSpec(steps=1)
+    spec = size_spec("nano", encoding=encoding, neuron=NeuronSpec(kind="relu"))
+    twin, spiking = build_detector(spec), build_detector(size_spec("nano", encoding=encoding))
+    twin.load_state_dict(spiking.state_dict())
+    assert not any(isinstance(module, ILIF) for module in twin.modules())
+    with pytest.raises(ConfigError, match="no time"):
+        size_spec("nano", neuron=NeuronSpec(kind="relu"))

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from vidar_det.detector.spec import EncodingSpec
+from vidar_det.errors import ConfigError
 from vidar_det.spikes.camera import PROFILES
+from vidar_det.spikes.frame_camera import FRAME_PROFILES
 from vidar_det.spikes.labels import BoxRow, SceneBoxes, stack_boxes
 from vidar_det.training.moving_light import Light
 from vidar_det.training.simulation import expose_window
@@ -54,3 +56,21 @@ def test_the_camera_sees_the_mean_light() -> None:
     counts = expose(Curtain(0.0))
     assert counts[:, :, :20].mean() == pytest.approx(0.8 * 32, abs=0.2)
     assert counts[:, :, 21:].mean() == pytest.approx(0.1 * 32, abs=0.2)
+
+
+def test_a_frame_camera_smears_over_its_whole_exposure() -> None:
+    encoding = EncodingSpec(steps=1, parts=1, bin_planes=255)
+    smears = []
+    for name in ("frame-33ms", "frame-6ms"):
+        light = Curtain(1000.0)
+        frame = expose_window(light, 0.02, encoding, FRAME_PROFILES[name], np.random.default_rng(0))
+        assert frame.shape == (1, 8, 64)
+        row = frame[0].mean(0) / frame[0].max()
+        smears.append(int(((row > 0.2) & (row < 0.9)).sum()))
+    assert smears[0] > 3 * smears[1]
+
+
+def test_a_frame_is_one_bin() -> None:
+    with pytest.raises(ConfigError, match="bin_planes = 255"):
+        generator = np.random.default_rng(0)
+        expose_window(Curtain(0.0), 0.02, ENCODING, FRAME_PROFILES["frame-6ms"], generator)

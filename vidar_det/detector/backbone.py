@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from vidar_det.detector.convolution import ConvNorm
-from vidar_det.detector.neurons import ILIF
+from vidar_det.detector.neurons import build_neuron
 from vidar_det.detector.spec import CspSpec, DetectorSpec
 
 BRANCH_GAMMA = 0.2
@@ -155,5 +155,5 @@ class Neck(nn.Module):
         return d8, u16, u32
 
 
-def _neuron(spec: DetectorSpec) -> ILIF:
-    return ILIF(spec.neuron, spec.encoding.steps)
+def _neuron(spec: DetectorSpec) -> nn.Module:
+    return build_neuron(spec.neuron, spec.encoding.steps)

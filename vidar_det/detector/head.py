@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from vidar_det.detections.boxes import Detections, nms
 from vidar_det.detector.convolution import ConvNorm
-from vidar_det.detector.neurons import ILIF
+from vidar_det.detector.neurons import build_neuron
 from vidar_det.detector.spec import STRIDES, DetectorSpec
 
 
@@ -40,7 +40,7 @@ class Branch(nn.Module):
         super().__init__()
         self.steps = spec.encoding.steps
         self.conv = ConvNorm(channels, hidden, 3)
-        self.fire = ILIF(spec.neuron, self.steps)
+        self.fire = build_neuron(spec.neuron, self.steps)
         self.read = nn.Conv2d(hidden, outputs, 1)
         nn.init.constant_(cast("Tensor", self.read.bias), bias)
 

@@ -78,6 +78,16 @@ class ILIF(nn.Module):
         return f"levels={self.spec.levels}, decay={self.spec.decay}, steps={self.steps}"
 
 
+def build_neuron(spec: NeuronSpec, steps: int) -> nn.Module:
+    """Build the neuron of a spec: an `ILIF`, or the ReLU of the comparison ANN.
+
+    Example:
+        >>> build_neuron(NeuronSpec(kind="relu"), steps=1)
+        ReLU()
+    """
+    return ILIF(spec, steps) if spec.kind == "ilif" else nn.ReLU()
+
+
 class _StraightThrough(torch.autograd.Function):
     """The whole sequence as one autograd node; it keeps one byte per element."""
 

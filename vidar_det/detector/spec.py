@@ -2,7 +2,7 @@
 
 import dataclasses
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from vidar_det.config import build_spec, did_you_mean
 from vidar_det.errors import ConfigError
@@ -19,6 +19,8 @@ class NeuronSpec:
         levels: D, the most spikes in one step; 1 is a binary neuron.
         decay: what is left of the membrane after one step, 0 to 1.
         v_threshold: the membrane that one spike costs.
+        kind: ``ilif``, or ``relu`` for the same network as an ordinary ANN, to compare with; it
+            has neither levels nor a membrane, and one step.
 
     Example:
         >>> NeuronSpec(levels=1).decay      # a binary neuron
@@ -28,6 +30,7 @@ class NeuronSpec:
     levels: int = 4
     decay: float = 0.25
     v_threshold: float = 1.0
+    kind: Literal["ilif", "relu"] = "ilif"
 
     def __post_init__(self) -> None:
         if self.levels < 1 or not 0 <= self.decay <= 1 or self.v_threshold <= 0:
@@ -156,6 +159,10 @@ class DetectorSpec:
                 raise ConfigError(f"detector spec: {name} has {found} entries, wanted {length}")
         if min(self.stem, self.pool, self.reg_max - 1, *self.lateral) < 1:
             raise ConfigError(f"detector spec: widths must be positive, found {self}")
+        if self.neuron.kind == "relu" and self.encoding.steps != 1:
+            raise ConfigError(
+                f"detector spec: a relu has no time, found {self.encoding.steps} steps"
+            )
         if not self.classes or len(set(self.classes)) != len(self.classes):
             raise ConfigError(f"detector spec: wanted distinct classes, found {self.classes}")
 

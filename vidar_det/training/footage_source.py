@@ -11,7 +11,6 @@ import numpy as np
 from vidar_det.detector.spec import EncodingSpec
 from vidar_det.errors import SourceError
 from vidar_det.spikes.annotations import FootageRecord
-from vidar_det.spikes.camera import CameraProfile
 from vidar_det.spikes.footage import FootageClip, load_footage, open_still
 from vidar_det.spikes.frames import Frames, VideoFrames, read_all
 from vidar_det.spikes.framing import Framing, draw_framing
@@ -21,7 +20,7 @@ from vidar_det.spikes.sidecar import DEFAULT_RATE_HZ
 from vidar_det.spikes.stills import draw_still_motion
 from vidar_det.training.moving_light import Dimmed, Light, MovingLight
 from vidar_det.training.recipe import FootageMix
-from vidar_det.training.simulation import LabelledWindow, expose_window
+from vidar_det.training.simulation import AnyProfile, LabelledWindow, expose_window
 
 CLIPS_KEPT = 800
 """Frame pairs whose optical flow stays in memory, about 2 MB each."""
@@ -78,7 +77,7 @@ class FootageSource:
         records: Sequence[FootageRecord],
         spec: FootageMix,
         size: tuple[int, int],
-        profiles: Sequence[CameraProfile],
+        profiles: Sequence[AnyProfile],
     ) -> None:
         self.clips = [record for record in records if not record.is_still]
         self.stills = [record for record in records if record.is_still]

@@ -16,7 +16,9 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from vidar_det.detector.spec import EncodingSpec
+from vidar_det.errors import ConfigError
 from vidar_det.spikes.camera import Camera, CameraProfile
+from vidar_det.spikes.frame_camera import GREY_LEVELS, FrameProfile, expose_frame
 from vidar_det.spikes.labels import SceneBoxes
 from vidar_det.spikes.sidecar import DEFAULT_RATE_HZ
 from vidar_det.spikes.stream import Sensor
@@ -27,6 +29,10 @@ SMEAR_PX = 2.0
 """Within one count, light is sampled at least once for this much motion, pixels."""
 MOST_SAMPLES = 4
 """Samples of light within one count, at most."""
+MOST_SAMPLES_IN_FRAME = 40
+"""Samples of light within the exposure of a frame camera, at most."""
+AnyProfile = CameraProfile | FrameProfile
+"""A spike camera, or the frame camera it is compared with."""
 
 
 class LabelledWindow(NamedTuple):
@@ -55,7 +61,7 @@ def expose_window(
     light: MovingLight,
     middle_s: float,
     encoding: EncodingSpec,
-    profile: CameraProfile,
+    profile: AnyProfile,
     generator: np.random.Generator,
     rate_hz: float = DEFAULT_RATE_HZ,
 ) -> NDArray[np.uint16]:
@@ -68,7 +74,8 @@ def expose_window(
         light: what the camera sees; it must exist for half a window around ``middle_s``.
         middle_s: time of the window's middle, seconds.
         encoding: steps, bins and parts.
-        profile: the camera's noise.
+        profile: the camera's noise; of a frame camera, which gives one frame instead, exposed
+            about ``middle_s`` (``encoding`` then describes the frame: one bin of 255 levels).
         generator: source of the camera's fixed pattern and noise.
         rate_hz: readouts per second.
 
@@ -85,19 +92,40 @@ def expose_window(
         >>> expose_window(scene, 0.0064, EncodingSpec(), PROFILES["daylight"], rng).shape
         (4, 48, 64)
     """
+    if isinstance(profile, FrameProfile):
+        _check_frame_encoding(encoding)
+        start_s = middle_s - profile.exposure_s / 2
+        (mean,) = _mean_light(light, start_s, profile.exposure_s, 1, MOST_SAMPLES_IN_FRAME)
+        return expose_frame(mean, profile, rate_hz, generator)[None]
     count_s = encoding.planes_per_count / rate_hz
     start_s = middle_s - encoding.window / rate_hz / 2
-    speeds = light.boxes(middle_s).speeds_px_s
-    fastest = float(np.nanmax(speeds, initial=0.0))
-    samples = min(MOST_SAMPLES, max(1, math.ceil(fastest * count_s / SMEAR_PX)))
-    rates = np.zeros((encoding.bins, light.height, light.width), np.float32)
-    for index, rate in enumerate(rates):
-        for sample in range(samples):
-            rate += light.light(start_s + (index + (sample + 0.5) / samples) * count_s)
-    if samples > 1:
-        rates /= samples
+    rates = _mean_light(light, start_s, count_s, encoding.bins, MOST_SAMPLES)
     camera = Camera(Sensor(light.width, light.height, rate_hz), profile, generator)
     return camera.counts(rates, encoding.planes_per_count)
+
+
+def _mean_light(
+    light: MovingLight, start_s: float, span_s: float, spans: int, most: int
+) -> NDArray[np.float32]:
+    """Average light over each of several spans in a row, ``(spans, H, W)``."""
+    speeds = light.boxes(start_s + spans * span_s / 2).speeds_px_s
+    fastest = float(np.nanmax(speeds, initial=0.0))
+    samples = min(most, max(1, math.ceil(fastest * span_s / SMEAR_PX)))
+    rates = np.zeros((spans, light.height, light.width), np.float32)
+    for index, rate in enumerate(rates):
+        for sample in range(samples):
+            rate += light.light(start_s + (index + (sample + 0.5) / samples) * span_s)
+    if samples > 1:
+        rates /= samples
+    return rates
+
+
+def _check_frame_encoding(encoding: EncodingSpec) -> None:
+    if encoding.bins != 1 or encoding.bin_planes != GREY_LEVELS:
+        raise ConfigError(
+            f"encoding: found {encoding}; a frame camera wants steps = 1, parts = 1 and "
+            f"bin_planes = {GREY_LEVELS}"
+        )
 
 
 @dataclass(frozen=True)

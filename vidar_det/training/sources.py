@@ -11,8 +11,9 @@ from vidar_det.config import did_you_mean
 from vidar_det.detector.spec import EncodingSpec
 from vidar_det.errors import ConfigError
 from vidar_det.spikes.annotations import FootageRecord
-from vidar_det.spikes.camera import PROFILES, CameraProfile
+from vidar_det.spikes.camera import PROFILES
 from vidar_det.spikes.cast import Cast
+from vidar_det.spikes.frame_camera import FRAME_PROFILES
 from vidar_det.spikes.procedural import (
     procedural_backgrounds,
     procedural_clutter,
@@ -24,6 +25,7 @@ from vidar_det.spikes.sprites import Sprite, load_backgrounds, load_sprites
 from vidar_det.training.footage_source import FootageSource, load_records
 from vidar_det.training.recipe import ComposedMix, PhaseSpec, RecipeSpec
 from vidar_det.training.simulation import (
+    AnyProfile,
     LabelledWindow,
     SimulatedWindows,
     WindowSource,
@@ -46,7 +48,7 @@ class ComposedSource:
     scene: SceneSpec
     cast: Cast
     backgrounds: Sequence[NDArray[np.float32]]
-    profiles: Sequence[CameraProfile]
+    profiles: Sequence[AnyProfile]
     classes: int
 
     def draw(self, encoding: EncodingSpec, generator: np.random.Generator) -> LabelledWindow:
@@ -138,7 +140,7 @@ def open_data(recipe: RecipeSpec, root: Path) -> DataRoom:
     return DataRoom(recipe, casts, backgrounds, records)
 
 
-def find_profiles(names: Sequence[str]) -> list[CameraProfile]:
+def find_profiles(names: Sequence[str]) -> list[AnyProfile]:
     """Look camera profiles up by name.
 
     Raises:
@@ -148,7 +150,7 @@ def find_profiles(names: Sequence[str]) -> list[CameraProfile]:
         >>> find_profiles(["ideal"])[0].gain_sigma
         0.0
     """
-    profiles: Mapping[str, CameraProfile] = PROFILES
+    profiles: Mapping[str, AnyProfile] = {**PROFILES, **FRAME_PROFILES}
     for name in names:
         if name not in profiles:
             raise ConfigError(f"profile {name!r} is unknown{did_you_mean(name, profiles)}")
