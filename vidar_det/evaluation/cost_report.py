@@ -1,0 +1,150 @@
+"""The cost of a detector comes in, the sections of a report that tell it go out."""
+
+import io
+
+from matplotlib.figure import Figure
+
+from vidar_det.evaluation.cost import ADD_PJ, ENERGY_SOURCE, MAC_PJ, Cost
+from vidar_det.evaluation.report import Picture, Section, Table
+
+
+def cost_sections(cost: Cost) -> list[Section]:
+    """Tell a cost: a summary, firing layer by layer, arithmetic layer by layer.
+
+    Args:
+        cost: what ``measure_cost`` returned.
+
+    Returns:
+        Three sections.
+
+    Example:
+        >>> from vidar_det.detector.predictor import load_detector
+        >>> from vidar_det.evaluation.cost import measure_cost
+        >>> import numpy as np
+        >>> window = np.full((4, 64, 64), 8, np.uint16)
+        >>> cost = measure_cost(load_detector("nano"), [window], runs=1)
+        >>> [section.heading for section in cost_sections(cost)]
+        ['Cost', 'Firing by layer', 'Arithmetic by layer']
+    """
+    return [_summary(cost), _firing(cost), _arithmetic(cost)]
+
+
+def _summary(cost: Cost) -> Section:
+    energy, latency = cost.energy, cost.latency
+    height, width = cost.size
+    spiking_macs = cost.macs_per_window - cost.analogue_macs_per_window
+    density = cost.synops_per_window / spiking_macs if spiking_macs else 0.0
+    dense = f"{MAC_PJ} pJ a MAC"
+    rows = [
+        ("parameters", f"{cost.params:,}", f"{cost.conv_params:,} of them in convolutions"),
+        ("weights", f"{cost.weight_bytes / 1e6:.2f} MB", "float16, BN statistics included"),
+        ("steps", f"{cost.steps}", f"network input {width}x{height} pixels, padding included"),
+        ("MACs per step", _large(cost.macs_per_step), "dense, every convolution once"),
+        ("MACs per window", _large(cost.macs_per_window), "dense, all steps"),
+        (
+            "SynOps per window",
+            _large(cost.synops_per_window),
+            f"additions; {density:.2f} for each dense MAC of the convolutions that see spikes",
+        ),
+        (
+            "MACs left",
+            _large(cost.analogue_macs_per_window),
+            "per window, in convolutions that see no spikes",
+        ),
+        ("firing rate", f"{cost.firing_rate:.3f}", "mean spikes per neuron and step"),
+        ("silent neurons", f"{cost.silent:.1%}", "without any spike in a window, mean"),
+        (
+            "energy, spiking",
+            f"{energy.spiking_mj:.3f} mJ",
+            f"estimate; {ADD_PJ} pJ a SynOp, {dense} left",
+        ),
+        ("energy, dense", f"{energy.dense_mj:.3f} mJ", f"estimate; all steps, {dense}"),
+        (
+            "energy, dense, one step",
+            f"{energy.dense_step_mj:.3f} mJ",
+            f"estimate; an ordinary network of this size, {dense}",
+        ),
+        (
+            "latency p50 / p95 / p99",
+            f"{latency.p50_ms:.1f} / {latency.p95_ms:.1f} / {latency.p99_ms:.1f} ms",
+            f"counts to boxes, {latency.runs} runs of one window; {latency.runtime}, "
+            f"{latency.precision}, {latency.device}, {_several(latency.threads, 'thread')}",
+        ),
+    ]
+    text = f"""
+        Counted on {_several(cost.windows, "window")}. A synaptic operation (SynOp) is one addition
+        of a weight that a spike causes; an integer count of c is c spikes, and a spike near the
+        border reaches fewer places. The head's mean over steps is linear: there, each spike of
+        each step counts. The first convolution sees light, not spikes, and multiplies.
+
+        Energy is an estimate of the convolutions' arithmetic alone, per window, with the constants
+        of {ENERGY_SOURCE}. Traffic with the memory, which costs more on most hardware, and the
+        neurons' own updates are left out. No chip was measured.
+    """
+    return Section("Cost", text, Table(("", "value", "of what"), rows))
+
+
+def _firing(cost: Cost) -> Section:
+    layers = cost.operations.neurons
+    if not layers:
+        return Section("Firing by layer", "This network has no spiking neurons.")
+    text = "Mean spikes per neuron and step, and the share of neurons without a spike in a window."
+    rows = [
+        (layer.name, layer.neurons, layer.firing_rate, f"{layer.silent:.1%}") for layer in layers
+    ]
+    table = Table(("layer", "neurons", "firing rate", "silent"), rows)
+    return Section("Firing by layer", text, table, [_firing_picture(cost)])
+
+
+def _arithmetic(cost: Cost) -> Section:
+    text = "Per window. Where no spikes come in, SynOps have no meaning and MACs are what it costs."
+    rows = [
+        (
+            layer.name,
+            layer.params,
+            layer.macs,
+            round(layer.synops) if layer.is_spiking else None,
+            layer.spikes_in,
+        )
+        for layer in cost.operations.convolutions
+    ]
+    columns = ("convolution", "parameters", "MACs", "SynOps", "spikes per input and step")
+    return Section("Arithmetic by layer", text, Table(columns, rows))
+
+
+def _firing_picture(cost: Cost) -> Picture:
+    """Draw one bar a layer, in the order in which they run."""
+    layers = cost.operations.neurons
+    figure = Figure(figsize=(6.4, 0.9 + 0.17 * len(layers)), layout="constrained")
+    axes = figure.subplots()
+    axes.barh(
+        [layer.name for layer in layers],
+        [layer.firing_rate for layer in layers],
+        color="#0072b2",
+        height=0.7,
+    )
+    axes.axvline(cost.firing_rate, color="#d55e00", linewidth=1)
+    axes.invert_yaxis()
+    axes.margins(y=0.01)
+    axes.tick_params(axis="y", labelsize=7, length=0)
+    axes.tick_params(axis="x", labelsize=8)
+    axes.set_xlabel("spikes per neuron and step", fontsize=8)
+    for side in ("top", "right", "left"):
+        axes.spines[side].set_visible(False)
+    axes.grid(axis="x", linewidth=0.4, alpha=0.6)
+    axes.set_axisbelow(True)
+    png = io.BytesIO()
+    figure.savefig(png, format="png", dpi=150)
+    caption = (
+        f"Firing rate of each layer, input at the top. The line is the mean over all neurons, "
+        f"{cost.firing_rate:.3f}."
+    )
+    return Picture(png.getvalue(), caption)
+
+
+def _large(count: float) -> str:
+    return f"{count / 1e6:,.1f} M"
+
+
+def _several(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
