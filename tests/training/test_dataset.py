@@ -1,6 +1,7 @@
 """Spike datasets on disk: what is read back, and what is refused."""
 
 import json
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,14 @@ from vidar_det.errors import (
 )
 from vidar_det.spikes.recording import write_recording
 from vidar_det.spikes.stream import Sensor
-from vidar_det.training.class_map import match_classes, parse_class_map
-from vidar_det.training.dataset import OPEN_RECORDINGS, merge_scored, open_dataset
+from vidar_det.training.class_map import (
+    complete_class_map,
+    match_classes,
+    merge_scored,
+    parse_class_map,
+)
+from vidar_det.training.dataset import open_dataset
+from vidar_det.training.windows import OPEN_RECORDINGS, Recordings
 
 PLANES = 32
 
@@ -211,6 +218,47 @@ def test_a_broken_class_map_is_refused(text: str) -> None:
 def test_a_category_of_two_classes_is_refused() -> None:
     with pytest.raises(LabelError, match="'car' belongs to two classes"):
         parse_class_map("vehicle=car,auto=car")
+
+
+def test_a_net_class_whose_name_counts_as_another_holds_nothing() -> None:
+    known = ["person", "vehicle", "cycle"]
+    complete = complete_class_map({"vehicle": ("cycle",), "none": ("person", "dog")}, known)
+    assert complete == {
+        "person": (),
+        "vehicle": ("cycle",),
+        "cycle": (),
+        "none": ("person", "dog"),
+    }
+
+
+def test_boxes_of_classes_that_are_left_out_are_dropped_and_counted(tmp_path: Path) -> None:
+    boxes = [box(1, 1), box(2, 2), box(3, 3), box(4, 2)]
+    folder = make_dataset(tmp_path / "data", boxes=boxes)
+    dataset = open_dataset(folder, {"bus": ("bus",), "none": ("car", "person")})
+    labels = dataset.labels("val")
+    assert dataset.classes == labels.classes == ("bus",)
+    assert labels.truths[0].class_ids.tolist() == [0]
+    assert labels.images[0].scored == (0,)
+    assert labels.report.warnings == ("3 boxes are of classes that are left out",)
+
+
+def test_recordings_that_go_to_another_process_open_anew(tmp_path: Path) -> None:
+    folder = make_dataset(tmp_path / "data")
+    record = open_dataset(folder).labels("val").images[0]
+    recordings = Recordings(folder)
+    here = recordings.middle(record, 4, shift=-3)
+    copied = pickle.loads(pickle.dumps(recordings))  # noqa: S301  # bytes of our own
+    there = copied.middle(record, 4, shift=-3)
+    assert here.start == there.start == 11
+    assert (here.planes == there.planes).all()
+
+
+@pytest.mark.parametrize("shift", [-15, 15])
+def test_a_window_that_leaves_its_range_is_refused(tmp_path: Path, shift: int) -> None:
+    folder = make_dataset(tmp_path / "data")
+    record = open_dataset(folder).labels("val").images[0]
+    with pytest.raises(RangeError, match=f"window of 4, {shift} planes late"):
+        Recordings(folder).middle(record, 4, shift)
 
 
 def test_matching_names_an_unknown_class_and_its_source() -> None:

@@ -28,7 +28,7 @@ from vidar_det.training.capture import (
     write_scene_recording,
 )
 from vidar_det.training.class_map import parse_class_map
-from vidar_det.training.dataset import labelled_windows, open_dataset
+from vidar_det.training.dataset import open_dataset
 from vidar_det.training.moving_light import (
     BLOCK_PLANES,
     LIGHT_ERROR,
@@ -48,6 +48,7 @@ from vidar_det.training.simulate import (
     simulate_scenes,
     simulate_video,
 )
+from vidar_det.training.windows import labelled_windows
 
 SHARED = Path(__file__).parents[3] / "shared" / "data" / "footage"
 WIDTH, HEIGHT, PLANES = 64, 48, 64

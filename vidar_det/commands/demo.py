@@ -17,7 +17,7 @@ from vidar_det.detector.predictor import Detector, load_detector
 from vidar_det.errors import SourceError
 from vidar_det.evaluation.accuracy import AccuracyReport
 from vidar_det.spikes.recording import open_recording
-from vidar_det.training.dataset import LabelledWindow, labelled_windows
+from vidar_det.training.windows import LabelledWindow, labelled_windows
 
 RECORDING_FILE = "demo.dat"
 LABELS_FILE = "demo.json"

@@ -2,12 +2,11 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vidar_det.commands.predict import class_ids_of
 from vidar_det.commands.scoring import SCORED_CONF, score_windows
 from vidar_det.commands.staging import staged_folder
 from vidar_det.detections.labels import LabelReport
@@ -15,7 +14,9 @@ from vidar_det.detector.predictor import Detector
 from vidar_det.evaluation.accuracy import AccuracyReport
 from vidar_det.outputs import write_json
 from vidar_det.spikes.labels import ClassMap
-from vidar_det.training.dataset import labelled_windows, open_dataset
+from vidar_det.training.class_map import complete_class_map
+from vidar_det.training.dataset import open_dataset
+from vidar_det.training.windows import labelled_windows
 
 METRICS_FILE = "metrics.json"
 
@@ -111,21 +112,3 @@ def validate(
         if folder is not None:
             write_json(folder / METRICS_FILE, summary.to_json())
     return summary
-
-
-def complete_class_map(classes: ClassMap, known: Sequence[str]) -> ClassMap:
-    """Let a net's classes that a mapping leaves out stand for the dataset's class of their name.
-
-    Args:
-        classes: some of the net's classes, each with the names that count as it.
-        known: all classes of the net, in the order of their ids.
-
-    Raises:
-        LabelError: a class that the net does not know.
-
-    Example:
-        >>> complete_class_map({"vehicle": ("car", "bus")}, ["person", "vehicle"])
-        {'person': ('person',), 'vehicle': ('car', 'bus')}
-    """
-    class_ids_of(tuple(classes), known)
-    return {name: classes.get(name, (name,)) for name in known}

@@ -1,52 +1,33 @@
 """A spike dataset's folder comes in, labelled windows of its recordings go out."""
 
-import dataclasses
 import tomllib
-from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import numpy as np
+from typing import Any
 
 from vidar_det.config import build_spec, did_you_mean
-from vidar_det.detections.boxes import GroundTruth
 from vidar_det.detections.label_reader import read_labels
-from vidar_det.detections.labels import ImageRecord, Labels
+from vidar_det.detections.labels import Labels
 from vidar_det.errors import (
     ConfigError,
     FormatError,
-    GeometryError,
     LabelError,
-    RangeError,
     SourceError,
 )
 from vidar_det.spikes.labels import ClassMap
 from vidar_det.spikes.recording import open_recording
-from vidar_det.spikes.stream import SpikeStream, SpikeWindow
-from vidar_det.training.class_map import as_class_map, match_classes
+from vidar_det.spikes.stream import SpikeStream
+from vidar_det.training.class_map import (
+    as_class_map,
+    match_classes,
+    named_classes,
+    rename_classes,
+)
+from vidar_det.training.windows import LabelledWindow, labelled_windows
 
 DATASET_FILE = "dataset.toml"
 DATASET_FORMAT = 1
-OPEN_RECORDINGS = 16
-"""Recordings kept open at once; each holds a file descriptor."""
-
-
-class LabelledWindow(NamedTuple):
-    """A window with everything known about it.
-
-    Attributes:
-        image: the labelled range that the window is the middle of.
-        window: the planes.
-        truth: the boxes in its middle.
-        scored: class ids that are completely labelled here; other classes do not count.
-    """
-
-    image: ImageRecord
-    window: SpikeWindow
-    truth: GroundTruth
-    scored: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -98,7 +79,11 @@ class SpikeDataset:
                     f"{path}: image {image.id}: found plane_start {image.plane_start}, "
                     f"plane_count {image.plane_count}; wanted 0 or more, 1 or more"
                 )
-        return _renamed(labels, self.classes, self._mapping)
+        return rename_classes(labels, self.classes, self._mapping)
+
+    def open(self, path: Path) -> SpikeStream:
+        """Open one of its recordings; all that is to know stands beside it."""
+        return open_recording(path)
 
     def labelled_windows(self, split: str, length: int) -> Iterator[LabelledWindow]:
         """Walk a split's images; each gives the middle ``length`` planes of its range.
@@ -156,84 +141,7 @@ def open_dataset(
     own_classes, splits = _read_header(folder / DATASET_FILE)
     wanted = as_class_map(own_classes if classes is None else classes)
     mapping = match_classes(own_classes, wanted, str(folder))
-    return SpikeDataset(folder, tuple(wanted), splits, own_classes, mapping)
-
-
-def labelled_windows(folder: str | Path, labels: Labels, length: int) -> Iterator[LabelledWindow]:
-    """Walk labelled recordings; each image gives the middle ``length`` planes of its range.
-
-    Args:
-        folder: what the labels' file names are relative to.
-        labels: images and what they show.
-        length: planes per window.
-
-    Returns:
-        An iterator in the order of ``labels``; all recordings are checked before its first window.
-
-    Raises:
-        VidarError: as `SpikeDataset.labelled_windows` says.
-
-    Example:
-        >>> from vidar_det.detections.label_reader import read_labels
-        >>> labels = read_labels("data/street.json")  # doctest: +SKIP
-        >>> next(labelled_windows("data", labels, 128)).window.length  # doctest: +SKIP
-        128
-    """
-    recordings = _Recordings(Path(folder))
-    for image in labels.images:
-        _middle(recordings, image, length)
-    return _walk(recordings, labels, length)
-
-
-def _walk(recordings: "_Recordings", labels: Labels, length: int) -> Iterator[LabelledWindow]:
-    everything = tuple(range(len(labels.classes)))
-    for image, truth in zip(labels.images, labels.truths, strict=True):
-        scored = everything if image.scored is None else image.scored
-        yield LabelledWindow(image, _middle(recordings, image, length), truth, scored)
-
-
-class _Recordings:
-    """Opens a folder's recordings by name and keeps the latest of them open."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self._open: OrderedDict[str, SpikeStream] = OrderedDict()
-
-    def open(self, name: str) -> SpikeStream:
-        if name in self._open:
-            self._open.move_to_end(name)
-        else:
-            self._open[name] = open_recording(self.folder / name)
-            if len(self._open) > OPEN_RECORDINGS:
-                self._open.popitem(last=False)
-        return self._open[name]
-
-
-def _middle(recordings: _Recordings, image: ImageRecord, length: int) -> SpikeWindow:
-    """The middle planes of an image's range, once everything about it is checked."""
-    where = f"{recordings.folder / image.file_name} (image {image.id})"
-    stream = recordings.open(image.file_name)
-    if (stream.sensor.width, stream.sensor.height) != (image.width, image.height):
-        raise GeometryError(
-            f"{where}: found a recording of {stream.sensor.width}x{stream.sensor.height} pixels, "
-            f"wanted {image.width}x{image.height} as its labels say"
-        )
-    stop = image.plane_start + image.plane_count
-    if stop > len(stream):
-        raise RangeError(
-            f"{where}: found {len(stream)} planes, wanted {image.plane_start}..{stop} "
-            "as its labels say"
-        )
-    if not 1 <= length <= image.plane_count:
-        raise RangeError(
-            f"{where}: found a labelled range of {image.plane_count} planes, "
-            f"wanted a window of {length}"
-        )
-    start = image.plane_start + (image.plane_count - length) // 2
-    try:
-        return SpikeWindow(stream, start, length)
-    except RangeError as error:
-        raise RangeError(f"{where}: {error}") from error
+    return SpikeDataset(folder, tuple(named_classes(wanted)), splits, own_classes, mapping)
 
 
 @dataclass(frozen=True)
@@ -272,35 +180,3 @@ def _find_splits(splits: Any, path: Path) -> dict[str, Path]:
         if not found[name].is_file():
             raise SourceError(f"{found[name]}: found nothing, wanted the labels of split {name!r}")
     return found
-
-
-def _renamed(labels: Labels, classes: tuple[str, ...], mapping: Mapping[int, int]) -> Labels:
-    """The same labels with the ids of other classes."""
-    table = np.array([mapping[index] for index in range(len(labels.classes))], np.int64)
-    truths = tuple(
-        dataclasses.replace(truth, class_ids=table[truth.class_ids]) for truth in labels.truths
-    )
-    images = tuple(
-        dataclasses.replace(image, scored=merge_scored(image.scored, mapping))
-        for image in labels.images
-    )
-    return Labels(classes, images, truths, labels.report)
-
-
-def merge_scored(scored: Sequence[int] | None, mapping: Mapping[int, int]) -> tuple[int, ...]:
-    """Say which merged classes are completely labelled where these are.
-
-    Args:
-        scored: ids of the classes that are; None means all.
-        mapping: id -> id of the class that it is merged into.
-
-    Returns:
-        Ids of the merged classes of which every part is scored, ascending.
-
-    Example:
-        >>> merge_scored([0, 1], {0: 0, 1: 1, 2: 1})
-        (0,)
-    """
-    complete = set(mapping if scored is None else scored)
-    missing = {target for index, target in mapping.items() if index not in complete}
-    return tuple(sorted(set(mapping.values()) - missing))
