@@ -6,7 +6,8 @@ import pytest
 
 from vidar_det.detections.boxes import Detections, GroundTruth
 from vidar_det.errors import LabelError
-from vidar_det.evaluation.accuracy import AccuracyReport, ScoredImage, evaluate
+from vidar_det.evaluation.accuracy import AccuracyReport, evaluate
+from vidar_det.evaluation.matching import ScoredImage
 
 BOX, ELSEWHERE = (10.0, 10.0, 50.0, 50.0), (200.0, 100.0, 260.0, 160.0)
 Row = tuple[tuple[float, float, float, float], int]

@@ -3,8 +3,9 @@
 from collections.abc import Callable, Iterable, Iterator
 
 from vidar_det.detector.predictor import Detector, Thresholds
-from vidar_det.evaluation.accuracy import AccuracyReport, ScoredImage, evaluate
-from vidar_det.training.dataset import LabelledWindow
+from vidar_det.evaluation.accuracy import AccuracyReport, evaluate
+from vidar_det.evaluation.matching import ScoredImage
+from vidar_det.training.windows import LabelledWindow
 
 SCORED_CONF = 0.001
 """Lowest score that takes part: average precision needs the whole curve, weak boxes too."""
