@@ -178,7 +178,7 @@ def measure_cost(
     Raises:
         RangeError: no windows, or fewer than one run.
         ShapeError: windows of several sizes, or with another number of bins.
-        ConfigError: the detector's runtime does not show its layers.
+        ConfigError: the network is in training mode, or the runtime does not show its layers.
 
     Example:
         >>> from vidar_det.detector.predictor import load_detector
@@ -199,6 +199,8 @@ def measure_cost(
         name = type(runtime).__name__
         raise ConfigError(f"cost: found {name}, wanted TorchRuntime, whose layers can be watched")
     network, encoding = runtime.network, detector.spec.encoding
+    if network.training:
+        raise ConfigError("cost: found a network in training mode, wanted evaluation mode")
     inputs = (encode(window, encoding).to(runtime.device) for window in windows)
     tensors = [tensor for tensor in network.state_dict().values() if tensor.is_floating_point()]
     convolutions = [layer for layer in network.modules() if isinstance(layer, nn.Conv2d)]

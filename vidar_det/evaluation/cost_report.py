@@ -64,11 +64,13 @@ def _summary(cost: Cost) -> Section:
             f"{energy.dense_step_mj:.3f} mJ",
             f"estimate; an ordinary network of this size, {dense}",
         ),
+        ("latency, p50", f"{latency.p50_ms:.1f} ms", "counts to boxes, one window at a time"),
+        ("latency, p95", f"{latency.p95_ms:.1f} ms", f"{latency.runs} runs after a warm-up"),
         (
-            "latency p50 / p95 / p99",
-            f"{latency.p50_ms:.1f} / {latency.p95_ms:.1f} / {latency.p99_ms:.1f} ms",
-            f"counts to boxes, {latency.runs} runs of one window; {latency.runtime}, "
-            f"{latency.precision}, {latency.device}, {_several(latency.threads, 'thread')}",
+            "latency, p99",
+            f"{latency.p99_ms:.1f} ms",
+            f"{latency.runtime}, {latency.precision}, {latency.device}, "
+            f"{_several(latency.threads, 'thread')}",
         ),
     ]
     text = f"""
@@ -81,19 +83,18 @@ def _summary(cost: Cost) -> Section:
         of {ENERGY_SOURCE}. Traffic with the memory, which costs more on most hardware, and the
         neurons' own updates are left out. No chip was measured.
     """
-    return Section("Cost", text, Table(("", "value", "of what"), rows))
+    pictures = [_firing_picture(cost)] if cost.operations.neurons else []
+    return Section("Cost", text, Table(("", "value", "note"), rows), pictures)
 
 
 def _firing(cost: Cost) -> Section:
-    layers = cost.operations.neurons
-    if not layers:
-        return Section("Firing by layer", "This network has no spiking neurons.")
     text = "Mean spikes per neuron and step, and the share of neurons without a spike in a window."
     rows = [
-        (layer.name, layer.neurons, layer.firing_rate, f"{layer.silent:.1%}") for layer in layers
+        (layer.name, layer.neurons, layer.firing_rate, f"{layer.silent:.1%}")
+        for layer in cost.operations.neurons
     ]
     table = Table(("layer", "neurons", "firing rate", "silent"), rows)
-    return Section("Firing by layer", text, table, [_firing_picture(cost)])
+    return Section("Firing by layer", text, table)
 
 
 def _arithmetic(cost: Cost) -> Section:

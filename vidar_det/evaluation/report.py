@@ -110,8 +110,8 @@ def write_report(
         overwrite: replace files that exist.
 
     Raises:
-        OutputError: a file exists and ``overwrite`` is False, or the disk refuses. In both cases
-            none of the files is written.
+        OutputError: a file exists and ``overwrite`` is False, or the disk is full or refuses. None
+            of the files is written then.
 
     Example:
         >>> import tempfile
