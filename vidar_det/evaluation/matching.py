@@ -19,6 +19,8 @@ from vidar_det.detections.boxes import Detections, GroundTruth
 from vidar_det.detections.labels import ImageRecord
 from vidar_det.errors import LabelError
 
+SHOWN_CONF = 0.25
+"""Lowest score that a user is shown unless he asks for others: where single detections count."""
 HIT, ALARM = 1, -1
 """What a detection is; 0 is neither: it found an object that does not count."""
 SIZES = ("all", "small", "medium", "large")
