@@ -28,7 +28,7 @@ class ConvolutionOperations:
     Attributes:
         name: in the network.
         is_spiking: integer spikes come in, so that weights are only ever added; otherwise (the
-            first convolution) every weight is multiplied.
+            first convolution, and every one of an ordinary ANN) every weight is multiplied.
         params: weights and biases.
         macs: multiply-accumulates when computed densely, those with padding and zeros included.
         macs_per_step: the same for one run; a read-out runs once a window, all others S times.
@@ -207,9 +207,8 @@ class _Watch:
 
     def see_convolution(self, name: str, conv: nn.Conv2d, args: tuple[Tensor], out: Tensor) -> None:
         if name not in self.convolutions:
-            # the first one sees light, even where its values happen to be whole numbers
-            is_first = not self.convolutions
-            self.convolutions[name] = _ConvolutionTally(name, is_spiking=not is_first)
+            # before any neuron has fired it sees light, though its values may be whole numbers
+            self.convolutions[name] = _ConvolutionTally(name, is_spiking=bool(self.neurons))
         self.convolutions[name].add(conv, args[0], out, self.steps)
 
     def see_neuron(self, name: str, _: nn.Module, __: tuple[Tensor], out: Tensor) -> None:

@@ -4,18 +4,20 @@ import io
 
 from matplotlib.figure import Figure
 
-from vidar_det.evaluation.cost import ADD_PJ, ENERGY_SOURCE, MAC_PJ, Cost
+from vidar_det.evaluation.cost import ADD_PJ, ENERGY_SOURCE, MAC_PJ, Cost, Latency
 from vidar_det.evaluation.report import Picture, Section, Table
+
+_Row = tuple[str, str, str]
 
 
 def cost_sections(cost: Cost) -> list[Section]:
-    """Tell a cost: a summary, firing layer by layer, arithmetic layer by layer.
+    """Tell a cost.
 
     Args:
         cost: what ``measure_cost`` returned.
 
     Returns:
-        Three sections.
+        A summary, firing by layer (if the network spikes) and arithmetic by layer.
 
     Example:
         >>> from vidar_det.detector.predictor import load_detector
@@ -26,65 +28,83 @@ def cost_sections(cost: Cost) -> list[Section]:
         >>> [section.heading for section in cost_sections(cost)]
         ['Cost', 'Firing by layer', 'Arithmetic by layer']
     """
-    return [_summary(cost), _firing(cost), _arithmetic(cost)]
+    is_spiking = bool(cost.operations.neurons)
+    return [_summary(cost), *([_firing(cost)] if is_spiking else []), _arithmetic(cost)]
 
 
 def _summary(cost: Cost) -> Section:
-    energy, latency = cost.energy, cost.latency
+    text = f"""
+        Energy is an estimate of the convolutions' arithmetic alone, with the constants of
+        {ENERGY_SOURCE}. Traffic with the memory, which costs more on most hardware, and the
+        neurons' own updates are left out. No chip was measured.
+    """
+    rows, pictures = [*_weight_rows(cost), *_dense_rows(cost)], []
+    if cost.operations.neurons:
+        text = f"""
+            Counted on {_several(cost.windows, "window")}. A synaptic operation (SynOp) is one
+            addition of a weight that a spike causes; an integer count of c is c spikes, and a
+            spike near the border reaches fewer places. The head's mean over steps is linear:
+            there, each spike of each step counts. The first convolution sees light, not spikes,
+            and multiplies.
+
+            {text}
+        """
+        rows += _spiking_rows(cost)
+        pictures = [_firing_picture(cost)]
+    rows += _latency_rows(cost.latency)
+    return Section("Cost", text, Table(("", "value", "note"), rows), pictures)
+
+
+def _weight_rows(cost: Cost) -> list[_Row]:
     height, width = cost.size
-    spiking_macs = cost.macs_per_window - cost.analogue_macs_per_window
-    density = cost.synops_per_window / spiking_macs if spiking_macs else 0.0
-    dense = f"{MAC_PJ} pJ a MAC"
-    rows = [
+    return [
         ("parameters", f"{cost.params:,}", f"{cost.conv_params:,} of them in convolutions"),
         ("weights", f"{cost.weight_bytes / 1e6:.2f} MB", "float16, BN statistics included"),
         ("steps", f"{cost.steps}", f"network input {width}x{height} pixels, padding included"),
+    ]
+
+
+def _dense_rows(cost: Cost) -> list[_Row]:
+    per_mac = f"estimate, {MAC_PJ} pJ a MAC"
+    return [
         ("MACs per step", _large(cost.macs_per_step), "dense, every convolution once"),
+        ("energy of it", _energy(cost.energy.dense_step_mj), f"{per_mac}: a net without steps"),
         ("MACs per window", _large(cost.macs_per_window), "dense, all steps"),
+        ("energy of it", _energy(cost.energy.dense_mj), per_mac),
+    ]
+
+
+def _spiking_rows(cost: Cost) -> list[_Row]:
+    density = cost.synops_per_window / (cost.macs_per_window - cost.analogue_macs_per_window)
+    return [
         (
             "SynOps per window",
             _large(cost.synops_per_window),
-            f"additions; {density:.2f} for each dense MAC of the convolutions that see spikes",
+            f"{density:.2f} for each dense MAC of the convolutions that see spikes",
         ),
         (
-            "MACs left",
+            "MACs beside them",
             _large(cost.analogue_macs_per_window),
-            "per window, in convolutions that see no spikes",
+            "per window, in the convolution that sees light",
+        ),
+        (
+            "energy of both",
+            _energy(cost.energy.spiking_mj),
+            f"estimate, {ADD_PJ} pJ a SynOp and {MAC_PJ} pJ a MAC",
         ),
         ("firing rate", f"{cost.firing_rate:.3f}", "mean spikes per neuron and step"),
         ("silent neurons", f"{cost.silent:.1%}", "without any spike in a window, mean"),
-        (
-            "energy, spiking",
-            f"{energy.spiking_mj:.3f} mJ",
-            f"estimate; {ADD_PJ} pJ a SynOp, {dense} left",
-        ),
-        ("energy, dense", f"{energy.dense_mj:.3f} mJ", f"estimate; all steps, {dense}"),
-        (
-            "energy, dense, one step",
-            f"{energy.dense_step_mj:.3f} mJ",
-            f"estimate; an ordinary network of this size, {dense}",
-        ),
+    ]
+
+
+def _latency_rows(latency: Latency) -> list[_Row]:
+    threads = _several(latency.threads, "thread")
+    setting = f"{latency.runtime}, {latency.precision}, {latency.device}, {threads}"
+    return [
         ("latency, p50", f"{latency.p50_ms:.1f} ms", "counts to boxes, one window at a time"),
         ("latency, p95", f"{latency.p95_ms:.1f} ms", f"{latency.runs} runs after a warm-up"),
-        (
-            "latency, p99",
-            f"{latency.p99_ms:.1f} ms",
-            f"{latency.runtime}, {latency.precision}, {latency.device}, "
-            f"{_several(latency.threads, 'thread')}",
-        ),
+        ("latency, p99", f"{latency.p99_ms:.1f} ms", setting),
     ]
-    text = f"""
-        Counted on {_several(cost.windows, "window")}. A synaptic operation (SynOp) is one addition
-        of a weight that a spike causes; an integer count of c is c spikes, and a spike near the
-        border reaches fewer places. The head's mean over steps is linear: there, each spike of
-        each step counts. The first convolution sees light, not spikes, and multiplies.
-
-        Energy is an estimate of the convolutions' arithmetic alone, per window, with the constants
-        of {ENERGY_SOURCE}. Traffic with the memory, which costs more on most hardware, and the
-        neurons' own updates are left out. No chip was measured.
-    """
-    pictures = [_firing_picture(cost)] if cost.operations.neurons else []
-    return Section("Cost", text, Table(("", "value", "note"), rows), pictures)
 
 
 def _firing(cost: Cost) -> Section:
@@ -98,7 +118,7 @@ def _firing(cost: Cost) -> Section:
 
 
 def _arithmetic(cost: Cost) -> Section:
-    text = "Per window. Where no spikes come in, SynOps have no meaning and MACs are what it costs."
+    text = "Per window. Where no spikes come in there are no SynOps: MACs are what it costs."
     rows = [
         (
             layer.name,
@@ -141,6 +161,10 @@ def _firing_picture(cost: Cost) -> Picture:
         f"{cost.firing_rate:.3f}."
     )
     return Picture(png.getvalue(), caption)
+
+
+def _energy(energy_mj: float) -> str:
+    return f"{energy_mj:.3f} mJ"
 
 
 def _large(count: float) -> str:

@@ -185,7 +185,9 @@ def _html_table(table: Table) -> str:
 
     def row(cells: Sequence[Cell], tag: str) -> str:
         return "".join(
-            f"<{tag}{' class=number' if is_number else ''}>{html.escape(_cell(cell))}</{tag}>"
+            f"<{tag} class=number>{html.escape(_cell(cell))}</{tag}>"
+            if is_number
+            else f"<{tag}>{html.escape(_cell(cell)).replace('.', '.<wbr>')}</{tag}>"
             for cell, is_number in zip(cells, numbers, strict=True)
         )
 
