@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pycocotools import mask
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
@@ -141,8 +142,32 @@ def judge(
     marks = [np.ones(len(i.truth), np.bool_) for i in listed] if counted is None else list(counted)
     kept = [_scored_part(*pair, len(classes)) for pair in zip(listed, marks, strict=True)]
     scored = tuple(image for image, _ in kept)
-    coco = _evaluate(scored, [mark for _, mark in kept], len(classes), sizes=counted is None)
+    coco = _evaluate(scored, [counts for _, counts in kept], len(classes), sizes=counted is None)
     return Judgement(scored, tuple(classes), coco)
+
+
+def overlaps(detections: Detections, truth: GroundTruth) -> NDArray[np.float64]:
+    """Overlap of each detection with each object, as pycocotools computes it.
+
+    Args:
+        detections: ``N`` boxes.
+        truth: ``M`` boxes.
+
+    Returns:
+        ``(N, M) float64`` in 0..1: intersection over union; for an ignored box over the
+        detection's own area.
+
+    Example:
+        >>> crowd = GroundTruth(np.float32([[0, 0, 9, 9]]), np.array([0]), np.array([True]))
+        >>> found = Detections(np.float32([[0, 0, 3, 3]]), np.float32([0.5]), np.array([0]))
+        >>> overlaps(found, crowd)
+        array([[1.]])
+    """
+    if not len(detections) or not len(truth):
+        return np.zeros((len(detections), len(truth)))
+    sides = [[entry["bbox"] for entry in _entries(side, 0)] for side in (detections, truth)]
+    shared: NDArray[np.float64] = mask.iou(*sides, truth.ignore.astype(int).tolist())
+    return shared
 
 
 def _scored_part(
