@@ -1,4 +1,5 @@
 import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -58,3 +59,41 @@ def clip(tmp_path: Path, clip_planes: NDArray[np.uint8]) -> Path:
     folder.mkdir()
     write_recording(folder / "clip.dat", clip_planes, Sensor(CLIP_WIDTH, CLIP_HEIGHT))
     return folder / "clip.dat"
+
+
+@pytest.fixture(scope="session")
+def write_bare() -> Callable[[Path, NDArray[np.uint8]], None]:
+    """Writes planes as a camera does: plain, upside down, no sidecar."""
+    from vidar_det.spikes.recording import write_recording
+    from vidar_det.spikes.stream import Sensor
+
+    def write(path: Path, planes: NDArray[np.uint8]) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_recording(path, planes, Sensor(planes.shape[2], planes.shape[1]))
+        path.with_suffix(".toml").unlink()
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def write_pku(
+    write_bare: Callable[[Path, NDArray[np.uint8]], None],
+) -> Callable[..., Path]:
+    """Writes a folder in the layout of PKU-Vidar-DVS; keys are ``SPLIT/SEQUENCE/NUMBER``."""
+
+    def write(
+        root: Path, labels: Mapping[str, str], recordings: Mapping[str, NDArray[np.uint8]]
+    ) -> Path:
+        for key, planes in recordings.items():
+            split, sequence, number = key.split("/")
+            write_bare(root / split / "Vidar" / sequence / f"{number}.dat", planes)
+            height, width = planes.shape[1:]
+            (root / "config.yaml").write_text(f"spike_w: {width}\nspike_h: {height}\n")
+        for key, text in labels.items():
+            split, sequence, number = key.split("/")
+            path = root / split / "labels" / sequence / f"{number}.txt"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        return root
+
+    return write
