@@ -1,0 +1,249 @@
+"""Which design finds more? Train and score the rows of a study, and say how sure the answer is.
+
+    python benchmarks/accuracy.py benchmarks/accuracy/drawn.toml --out runs/drawn [--rows S=1 S=2]
+
+A study is a recipe (``base``) and rows that change it in named places. Every row is trained with
+each seed, scored on the same scenes, and compared with the first row. A run that was stopped goes
+on where it was; what is finished is not done again. The table goes to ``OUT/table.md``.
+"""
+
+import argparse
+import copy
+import dataclasses
+import json
+import time
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from vidar_det.config import build_spec
+from vidar_det.detections.boxes import Detections, GroundTruth
+from vidar_det.detector.checkpoint import load_network
+from vidar_det.detector.encoding import encode, padded_size
+from vidar_det.detector.head import decode
+from vidar_det.detector.network import SpikingDetector
+from vidar_det.evaluation.bootstrap import draw_scenes, mean_known, resample
+from vidar_det.evaluation.matching import ScoredImage, judge
+from vidar_det.outputs import write_json
+from vidar_det.training.loop import train
+from vidar_det.training.moving_light import name_light
+from vidar_det.training.recipe import RecipeSpec
+from vidar_det.training.simulation import LabelledWindow, SimulatedWindows
+from vidar_det.training.sources import open_data
+
+RESULT_FILE = "result.json"
+SPEEDS = ((0, 10), (10, 200), (200, 1000), (1000, float("inf")))
+"""Slices of an object's speed at full resolution, pixels per second."""
+LIGHTS = ("dark", "dim", "daylight", "bright")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One design: a name, what it means, and where it differs from the base."""
+
+    name: str
+    says: str
+    changes: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Study:
+    """A base recipe, the rows that change it, and the scenes that judge them."""
+
+    base: Mapping[str, Any]
+    rows: tuple[Row, ...]
+    windows: int
+    seed: int
+
+    def recipe(self, row: Row, seed: int) -> RecipeSpec:
+        """The recipe that a row trains."""
+        mapping = copy.deepcopy(dict(self.base))
+        for path, value in row.changes.items():
+            *parents, last = path.split(".")
+            table: Any = mapping
+            for name in parents:
+                table = table[int(name)] if name.isdigit() else table.setdefault(name, {})
+            table[last] = value
+        return build_spec(RecipeSpec, mapping | {"seed": seed}, row.name)
+
+
+def read_study(path: Path) -> Study:
+    """Read a study from its TOML file."""
+    mapping = tomllib.loads(path.read_text(encoding="utf-8"))
+    rows = tuple(Row(row["name"], row["says"], row["changes"]) for row in mapping["rows"])
+    judges = mapping["validation"]
+    return Study(mapping["base"], rows, judges["windows"], judges["seed"])
+
+
+def validation_windows(study: Study, recipe: RecipeSpec) -> SimulatedWindows:
+    """Scenes that no row trains on: other sprites, other plates, the same for every row."""
+    judges = dataclasses.replace(recipe, seed=study.seed)
+    phase = dataclasses.replace(recipe.phases[-1], windows=study.windows)
+    return open_data(judges, Path()).windows(phase, 0)
+
+
+def train_row(study: Study, row: Row, seed: int, out: Path) -> None:
+    """Train one row with one seed, score it, and keep what was found."""
+    if (out / RESULT_FILE).exists():
+        return
+    recipe = study.recipe(row, seed)
+    out.mkdir(parents=True, exist_ok=True)
+    begin = time.monotonic()
+    weights = train(recipe, open_data(recipe, Path()).windows, out, resume=True, workers=1)
+    minutes = (time.monotonic() - begin) / 60
+    network = load_network(weights).eval()
+    windows = validation_windows(study, recipe)
+    found = [to_lists(predict(network, windows[index])) for index in range(len(windows))]
+    trained = sum(phase.windows for phase in recipe.phases)
+    result = {"minutes": round(minutes, 1), "windows": trained, "found": found}
+    write_json(out / RESULT_FILE, result, overwrite=True)
+
+
+@torch.no_grad()
+def predict(network: SpikingDetector, window: LabelledWindow) -> Detections:
+    """Look at one window, however large."""
+    size = window.counts.shape[1:]
+    raw = network(encode(window.counts, network.spec.encoding))
+    arrays = raw.scores[0].numpy(), raw.distances[0].numpy()
+    return decode(*arrays, size=size, padded=padded_size(*size), conf=0.005, max_det=100)
+
+
+def to_lists(found: Detections) -> dict[str, Any]:
+    """Say boxes in JSON, rounded to what matters."""
+    return {
+        "xyxy": np.round(found.xyxy, 1).tolist(),
+        "scores": np.round(found.scores, 4).tolist(),
+        "class_ids": found.class_ids.tolist(),
+    }
+
+
+def from_lists(found: Mapping[str, Any]) -> Detections:
+    """Undo ``to_lists``."""
+    return Detections(
+        np.array(found["xyxy"], np.float32).reshape(-1, 4),
+        np.array(found["scores"], np.float32),
+        np.array(found["class_ids"], np.int64),
+    )
+
+
+@dataclass(frozen=True)
+class Judges:
+    """The scenes that every row is scored on.
+
+    Attributes:
+        truths: what each shows.
+        lights: the name of each scene's light.
+        classes: names.
+        scale: resolution of the study, relative to the sensor's.
+    """
+
+    truths: Sequence[GroundTruth]
+    lights: Sequence[str]
+    classes: Sequence[str]
+    scale: float
+
+    def slices(self) -> dict[str, tuple[list[np.ndarray], np.ndarray]]:
+        """Name -> which objects count on each picture, and which pictures count."""
+        everything = np.ones(len(self.truths), np.int64)
+        found = {"all": ([np.ones(len(truth), np.bool_) for truth in self.truths], everything)}
+        for low, high in SPEEDS:
+            name = f"{low}-{high:g} px/s" if np.isfinite(high) else f">{low} px/s"
+            speeds = [truth.speeds_px_s / self.scale for truth in self.truths]
+            found[name] = ([(low <= speed) & (speed < high) for speed in speeds], everything)
+        for light in LIGHTS:
+            found[light] = (found["all"][0], np.array([name == light for name in self.lights], int))
+        return found
+
+
+def gather_judges(study: Study) -> Judges:
+    """Draw the scenes once, as the first row sees them."""
+    recipe = study.recipe(study.rows[0], study.seed)
+    windows = validation_windows(study, recipe)
+    truths, lights = [], []
+    for index in range(len(windows)):
+        counts, labels, _ = windows[index]
+        truths.append(GroundTruth(labels.xyxy, labels.class_ids, labels.ignore, labels.speeds_px_s))
+        rates = counts.mean(0) / recipe.model.encoding.planes_per_count
+        lights.append(name_light(rates.astype(np.float32)))
+    return Judges(truths, lights, recipe.model.classes, recipe.phases[-1].scale)
+
+
+def resampled_ap50(judges: Judges, found: Sequence[Detections]) -> dict[str, np.ndarray]:
+    """AP50 of each slice: from all scenes first, then from each resample of them."""
+    pairs = zip(judges.truths, found, strict=True)
+    images = [ScoredImage(truth, boxes) for truth, boxes in pairs]
+    draws = draw_scenes(images)
+    figures = {}
+    for name, (counted, pictures) in judges.slices().items():
+        matches = judge(images, judges.classes, counted).matches()
+        figures[name] = mean_known(resample(matches, draws * pictures, overlaps=1))[:, 0]
+    return figures
+
+
+def write_table(study: Study, seeds: Sequence[int], out: Path) -> None:
+    """Compare what has been trained so far with the first row."""
+    judges = gather_judges(study)
+    names = list(judges.slices())
+    header = ["row", "seeds", "windows", "minutes", "AP50", "against the first row", *names[1:]]
+    lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
+    first = None
+    for row in study.rows:
+        paths = [out / folder_name(row, seed) / RESULT_FILE for seed in seeds]
+        results = [json.loads(path.read_text()) for path in paths if path.exists()]
+        if not results:
+            continue
+        figures = [
+            resampled_ap50(judges, [from_lists(found) for found in result["found"]])
+            for result in results
+        ]
+        mean = {name: np.mean([figure[name] for figure in figures], axis=0) for name in names}
+        spread = np.std([figure["all"][0] for figure in figures], ddof=1) if figures[1:] else None
+        overall = f"{mean['all'][0]:.3f}" + (f" ± {spread:.3f}" if spread is not None else "")
+        difference = "" if first is None else interval(mean["all"] - first["all"])
+        first = mean if first is None else first
+        minutes = sum(result["minutes"] for result in results) / len(results)
+        cells = [row.name, len(results), results[0]["windows"], f"{minutes:.0f}", overall]
+        cells += [difference, *(f"{mean[name][0]:.3f}" for name in names[1:])]
+        lines.append("| " + " | ".join(map(str, cells)) + " |")
+    (out / "table.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    print("\n".join(lines))
+
+
+def interval(values: np.ndarray) -> str:
+    """A difference with the interval of 95 % of its resamples."""
+    low, high = np.nanquantile(values[1:], [0.025, 0.975])
+    return f"{values[0]:+.3f} ({low:+.3f} to {high:+.3f})"
+
+
+def folder_name(row: Row, seed: int) -> str:
+    """Where a row's run with a seed lies."""
+    return f"{row.name.replace(' ', '-')}-{seed}"
+
+
+def main() -> None:
+    """Train what is missing, then print the table of what there is."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("study", type=Path)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--rows", nargs="*")
+    parser.add_argument("--seeds", nargs="*", type=int, default=[1, 2, 3])
+    parser.add_argument("--table-only", action="store_true")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    study = read_study(arguments.study)
+    for seed in [] if arguments.table_only else arguments.seeds:
+        for row in study.rows:
+            if not arguments.rows or row.name in arguments.rows:
+                train_row(study, row, seed, arguments.out / folder_name(row, seed))
+    write_table(study, arguments.seeds, arguments.out)
+
+
+if __name__ == "__main__":
+    main()
