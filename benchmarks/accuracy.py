@@ -23,6 +23,7 @@ import torch
 
 from vidar_det.config import build_spec
 from vidar_det.detections.boxes import Detections, GroundTruth
+from vidar_det.detections.labels import ImageRecord
 from vidar_det.detector.checkpoint import load_network
 from vidar_det.detector.encoding import encode, padded_size
 from vidar_det.detector.head import decode
@@ -59,6 +60,8 @@ class Study:
     rows: tuple[Row, ...]
     windows: int
     seed: int
+    split: str
+    root: Path
 
     def recipe(self, row: Row, seed: int) -> RecipeSpec:
         """The recipe that a row trains."""
@@ -72,19 +75,25 @@ class Study:
         return build_spec(RecipeSpec, mapping | {"seed": seed}, row.name)
 
 
-def read_study(path: Path) -> Study:
-    """Read a study from its TOML file."""
+def read_study(path: Path, root: Path) -> Study:
+    """Read a study from its TOML file; its folders are relative to ``root``."""
     mapping = tomllib.loads(path.read_text(encoding="utf-8"))
     rows = tuple(Row(row["name"], row["says"], row["changes"]) for row in mapping["rows"])
     judges = mapping["validation"]
-    return Study(mapping["base"], rows, judges["windows"], judges["seed"])
+    split = judges.get("split", "")
+    return Study(mapping["base"], rows, judges["windows"], judges["seed"], split, root)
 
 
 def validation_windows(study: Study, recipe: RecipeSpec) -> SimulatedWindows:
     """Scenes that no row trains on: other sprites, other plates, the same for every row."""
-    judges = dataclasses.replace(recipe, seed=study.seed)
+    judges = dataclasses.replace(
+        recipe,
+        seed=study.seed,
+        composed=tuple(dataclasses.replace(mix, split=study.split) for mix in recipe.composed),
+        footage=tuple(dataclasses.replace(mix, split=study.split) for mix in recipe.footage),
+    )
     phase = dataclasses.replace(recipe.phases[-1], windows=study.windows)
-    return open_data(judges, Path()).windows(phase, 0)
+    return open_data(judges, study.root).windows(phase, len(recipe.phases) - 1)
 
 
 def train_row(study: Study, row: Row, seed: int, out: Path) -> None:
@@ -94,7 +103,7 @@ def train_row(study: Study, row: Row, seed: int, out: Path) -> None:
     recipe = study.recipe(row, seed)
     out.mkdir(parents=True, exist_ok=True)
     begin = time.monotonic()
-    weights = train(recipe, open_data(recipe, Path()).windows, out, resume=True, workers=1)
+    weights = train(recipe, open_data(recipe, study.root).windows, out, resume=True, workers=1)
     minutes = (time.monotonic() - begin) / 60
     network = load_network(weights).eval()
     windows = validation_windows(study, recipe)
@@ -137,12 +146,16 @@ class Judges:
 
     Attributes:
         truths: what each shows.
+        scored: class ids that are completely labelled on each.
+        records: which scene each belongs to.
         lights: the name of each scene's light.
         classes: names.
         scale: resolution of the study, relative to the sensor's.
     """
 
     truths: Sequence[GroundTruth]
+    scored: Sequence[tuple[int, ...]]
+    records: Sequence[ImageRecord]
     lights: Sequence[str]
     classes: Sequence[str]
     scale: float
@@ -164,19 +177,22 @@ def gather_judges(study: Study) -> Judges:
     """Draw the scenes once, as the first row sees them."""
     recipe = study.recipe(study.rows[0], study.seed)
     windows = validation_windows(study, recipe)
-    truths, lights = [], []
+    truths, scored, records, lights = [], [], [], []
     for index in range(len(windows)):
-        counts, labels, _ = windows[index]
+        counts, labels, labelled, scene = windows[index]
+        scored.append(tuple(np.flatnonzero(labelled).tolist()))
+        size = counts.shape[:0:-1]
+        records.append(ImageRecord(index, scene or f"scene {index}", *size))
         truths.append(GroundTruth(labels.xyxy, labels.class_ids, labels.ignore, labels.speeds_px_s))
         rates = counts.mean(0) / recipe.model.encoding.planes_per_count
         lights.append(name_light(rates.astype(np.float32)))
-    return Judges(truths, lights, recipe.model.classes, recipe.phases[-1].scale)
+    return Judges(truths, scored, records, lights, recipe.model.classes, recipe.phases[-1].scale)
 
 
 def resampled_ap50(judges: Judges, found: Sequence[Detections]) -> dict[str, np.ndarray]:
     """AP50 of each slice: from all scenes first, then from each resample of them."""
-    pairs = zip(judges.truths, found, strict=True)
-    images = [ScoredImage(truth, boxes) for truth, boxes in pairs]
+    columns = zip(judges.truths, found, judges.scored, judges.records, strict=True)
+    images = [ScoredImage(*row) for row in columns]
     draws = draw_scenes(images)
     figures = {}
     for name, (counted, pictures) in judges.slices().items():
@@ -232,12 +248,13 @@ def main() -> None:
     )
     parser.add_argument("study", type=Path)
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--data-root", type=Path, default=Path())
     parser.add_argument("--rows", nargs="*")
     parser.add_argument("--seeds", nargs="*", type=int, default=[1, 2, 3])
     parser.add_argument("--table-only", action="store_true")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    study = read_study(arguments.study)
+    study = read_study(arguments.study, arguments.data_root)
     for seed in [] if arguments.table_only else arguments.seeds:
         for row in study.rows:
             if not arguments.rows or row.name in arguments.rows:

@@ -109,7 +109,7 @@ class FootageSource:
         counts = expose_window(exposed, middle_s, encoding, profile, generator)
         scored = np.zeros(len(record.classes), np.bool_)
         scored[list(record.scored)] = True
-        return LabelledWindow(counts, exposed.boxes(middle_s), scored)
+        return LabelledWindow(counts, exposed.boxes(middle_s), scored, str(record.path))
 
     def _draw_moment(
         self,

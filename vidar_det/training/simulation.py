@@ -42,11 +42,13 @@ class LabelledWindow(NamedTuple):
         counts: ``(bins, H, W) uint16``.
         labels: boxes at the middle of the window.
         scored: ``(classes,) bool``: the class is completely labelled here.
+        scene: name of the clip or still that it shows a part of; empty for a scene of its own.
     """
 
     counts: NDArray[np.uint16]
     labels: SceneBoxes
     scored: NDArray[np.bool_]
+    scene: str = ""
 
 
 class WindowSource(Protocol):
@@ -172,7 +174,7 @@ def collate(windows: Sequence[LabelledWindow]) -> Batch:
     class_ids = np.zeros((rows, most), np.int64)
     valid = np.zeros((rows, most), np.bool_)
     ignore = np.zeros((rows, most), np.bool_)
-    for row, (_, labels, _) in enumerate(windows):
+    for row, labels in enumerate(window.labels for window in windows):
         count = len(labels.xyxy)
         boxes[row, :count] = labels.xyxy
         class_ids[row, :count] = labels.class_ids
