@@ -12,7 +12,7 @@ import numpy as np
 
 from vidar_det.evaluation.matching import Judgement, ScoredImage, judge
 
-_TWELVE = (
+TWELVE = (
     *("mAP", "mAP50", "mAP75", "mAP_small", "mAP_medium", "mAP_large"),
     *("AR1", "AR10", "AR100", "AR_small", "AR_medium", "AR_large"),
 )
@@ -132,7 +132,7 @@ def summarize(judgement: Judgement) -> AccuracyReport:
         )
         for class_id, name in enumerate(classes)
     }
-    twelve = {name: _figure(value) for name, value in zip(_TWELVE, coco.stats, strict=True)}
+    twelve = {name: _figure(value) for name, value in zip(TWELVE, coco.stats, strict=True)}
     return AccuracyReport(**twelve, per_class=per_class, images=len(judgement.images))
 
 
