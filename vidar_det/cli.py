@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 from vidar_det import __version__
 from vidar_det.errors import VidarError
 from vidar_det.spikes.sidecar import DEFAULT_RATE_HZ, Flip, Layout, RecordingOptions
+from vidar_det.training.reading import DataFormat, LabelFlip
 
 FAILED, INTERRUPTED = 1, 130
 
@@ -402,14 +403,18 @@ def train(
 
 @app.command(epilog="Example: vidar-det val --data traffic --weights nano --split test --json")
 def val(
-    data: Annotated[Path, typer.Option(metavar="DATASET", help="Folder with dataset.toml.")],
+    data: Annotated[
+        Path,
+        typer.Option(metavar="DATASET", help="Spike dataset, PKU-Vidar-DVS, or MOT15 scenes."),
+    ],
     weights: WeightsOption = "nano",
     split: Annotated[str, typer.Option(help="Which split to score on.")] = "test",
     classes: Annotated[
         str,
         typer.Option(
             metavar="MAP",
-            help="The net's classes by the dataset's: \"vehicle=car+bus,person\".",
+            help="The net's classes by the dataset's: \"vehicle=car+bus,person\"; "
+            "none=NAME leaves boxes out.",
             show_default="by name",
         ),
     ] = "",
@@ -419,6 +424,19 @@ def val(
             "--out", "-o", metavar="DIR", help="Folder for metrics.json.", show_default="none"
         ),
     ] = None,
+    data_format: Annotated[
+        DataFormat,
+        typer.Option("--format", help="The dataset's layout; auto recognises it."),
+    ] = "auto",
+    width: WidthOption = None,
+    height: HeightOption = None,
+    layout: LayoutOption = "auto",
+    flip: FlipOption = "auto",
+    rate_hz: RateOption = None,
+    label_flip: Annotated[
+        LabelFlip,
+        typer.Option(help="What turns foreign labels onto the picture; auto: pku lr, mot none."),
+    ] = "auto",
     device: OnDevice = "cpu",
     threads: ThreadsOption = None,
     overwrite: OverwriteOption = False,
@@ -432,9 +450,12 @@ def val(
     from vidar_det.commands.val import METRICS_FILE, ValSettings, validate
     from vidar_det.detector.predictor import load_detector
     from vidar_det.training.class_map import parse_class_map
+    from vidar_det.training.reading import ReadingSpec
 
     mapping = parse_class_map(classes) if classes else None
-    settings = ValSettings(split, mapping, out, overwrite)
+    options = RecordingOptions(width, height, layout, flip, rate_hz)
+    reading = ReadingSpec(data_format, options, label_flip)
+    settings = ValSettings(split, mapping, out, overwrite, reading)
     prepare_compute(device, threads)
     detector = load_detector(weights, device=device)
     with progress("val", "windows") as report:

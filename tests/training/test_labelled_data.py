@@ -12,8 +12,8 @@ from vidar_det.spikes.recording import write_recording
 from vidar_det.spikes.sidecar import RecordingOptions
 from vidar_det.spikes.stream import Sensor
 from vidar_det.training.dataset import SpikeDataset
-from vidar_det.training.foreign import ReadingSpec, drawn_flip, flip_box
 from vidar_det.training.labelled_data import ForeignDataset, open_labelled_data
+from vidar_det.training.reading import ReadingSpec, drawn_flip, flip_box
 
 WritePku = Callable[..., Path]
 FLIPS = ("none", "ud", "lr", "both")

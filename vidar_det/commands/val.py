@@ -1,9 +1,9 @@
-"""A spike dataset and a detector come in; how good the boxes are goes out."""
+"""A labelled dataset and a detector come in; how good the boxes are goes out."""
 
 import contextlib
 import dataclasses
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,8 @@ from vidar_det.evaluation.accuracy import AccuracyReport
 from vidar_det.outputs import write_json
 from vidar_det.spikes.labels import ClassMap
 from vidar_det.training.class_map import complete_class_map
-from vidar_det.training.dataset import open_dataset
+from vidar_det.training.labelled_data import open_labelled_data
+from vidar_det.training.reading import ReadingSpec
 from vidar_det.training.windows import labelled_windows
 
 METRICS_FILE = "metrics.json"
@@ -47,8 +48,10 @@ class ValSummary:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What the labels' reader met, one sentence each."""
-        return self.labels.warnings
+        """What the labels' reader met, and classes without boxes, one sentence each."""
+        empty = [name for name, found in self.accuracy.per_class.items() if not found.objects]
+        sentences = [f"class {name!r} has no boxes to find here" for name in empty]
+        return (*self.labels.warnings, *sentences)
 
 
 @dataclass(frozen=True)
@@ -61,12 +64,14 @@ class ValSettings:
             matches by name.
         out: folder for ``metrics.json``; None writes nothing.
         overwrite: replace a file that exists.
+        reading: layout of the dataset, and what its files do not say; the window is the detector's.
     """
 
     split: str = "test"
     classes: ClassMap | None = None
     out: Path | None = None
     overwrite: bool = False
+    reading: ReadingSpec = field(default_factory=ReadingSpec)
 
 
 def validate(
@@ -75,7 +80,7 @@ def validate(
     settings: ValSettings | None = None,
     report: Callable[[int, int], None] = lambda done, total: None,
 ) -> ValSummary:
-    """Score a detector on a split of a spike dataset.
+    """Score a detector on a split of a labelled dataset, whatever its layout.
 
     A labelled range longer than the detector's window is looked at in its middle, where its boxes
     hold.
@@ -100,12 +105,14 @@ def validate(
         0.61
     """
     settings = settings or ValSettings()
-    dataset = open_dataset(data, complete_class_map(settings.classes or {}, detector.spec.classes))
+    reading = dataclasses.replace(settings.reading, window=detector.spec.window)
+    classes = complete_class_map(settings.classes or {}, detector.spec.classes)
+    dataset = open_labelled_data(data, reading, classes)
     labels = dataset.labels(settings.split)
     with contextlib.ExitStack() as stack:
         out = settings.out
         folder = out and stack.enter_context(staged_folder(out, settings.overwrite))
-        windows = labelled_windows(dataset.folder, labels, detector.spec.window)
+        windows = labelled_windows(dataset.folder, labels, detector.spec.window, dataset.open)
         total = len(labels.images)
         accuracy = score_windows(detector, windows, lambda done: report(done, total))
         summary = ValSummary(detector.name, str(data), settings.split, accuracy, labels.report)

@@ -17,9 +17,10 @@ from vidar_det.training.class_map import (
     rename_classes,
 )
 from vidar_det.training.dataset import DATASET_FILE, open_dataset
-from vidar_det.training.foreign import ReadingSpec, open_foreign
+from vidar_det.training.foreign import open_foreign
 from vidar_det.training.mot import mot_splits, read_mot
 from vidar_det.training.pku import pku_splits, read_pku
+from vidar_det.training.reading import ReadingSpec
 
 
 class LabelledData(Protocol):

@@ -15,11 +15,11 @@ from vidar_det.errors import FormatError, RangeError, SourceError
 from vidar_det.training.foreign import (
     ForeignBox,
     ForeignImage,
-    ReadingSpec,
     foreign_labels,
     open_foreign,
     take_number,
 )
+from vidar_det.training.reading import ReadingSpec
 
 RECORDING, LABELS = "spikes.dat", "spikes_gt.txt"
 CATEGORY = "object"

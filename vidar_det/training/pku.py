@@ -18,11 +18,11 @@ from vidar_det.spikes.stream import SpikeStream
 from vidar_det.training.foreign import (
     ForeignBox,
     ForeignImage,
-    ReadingSpec,
     foreign_labels,
     open_foreign,
     take_number,
 )
+from vidar_det.training.reading import ReadingSpec
 
 LABELS, RECORDINGS = "labels", "Vidar"
 DRAWN_ON = "both"
