@@ -1,4 +1,4 @@
-"""Labelled windows and a detector come in; COCO's average precision goes out."""
+"""Labelled windows and a detector come in; what it found, or COCO's average precision, goes out."""
 
 from collections.abc import Callable, Iterable, Iterator
 
@@ -34,13 +34,25 @@ def score_windows(
         >>> score_windows(detector, windows).mAP50  # doctest: +SKIP
         0.61
     """
-    return evaluate(_detect(detector, windows, report), detector.spec.classes)
+    return evaluate(detect_windows(detector, windows, report), detector.spec.classes)
 
 
-def _detect(
-    detector: Detector, windows: Iterable[LabelledWindow], report: Callable[[int], None]
+def detect_windows(
+    detector: Detector,
+    windows: Iterable[LabelledWindow],
+    report: Callable[[int], None] = lambda done: None,
 ) -> Iterator[ScoredImage]:
+    """Look at labelled windows one by one.
+
+    Args:
+        detector: the detector.
+        windows: windows and their truth; class ids are the detector's.
+        report: told how many windows are done.
+
+    Yields:
+        Each window's truth, and every detection with a score of at least 0.001.
+    """
     thresholds = Thresholds(conf=SCORED_CONF)
-    for done, (_, window, truth, scored) in enumerate(windows, start=1):
-        yield ScoredImage(truth, detector.predict(window, thresholds), scored)
+    for done, (image, window, truth, scored) in enumerate(windows, start=1):
+        yield ScoredImage(truth, detector.predict(window, thresholds), scored, image)
         report(done)
