@@ -8,7 +8,9 @@ from vidar_det.config import build_spec
 from vidar_det.detector.spec import DEFAULT_CLASSES, EncodingSpec, NeuronSpec
 from vidar_det.errors import ConfigError, SourceError
 from vidar_det.spikes.scene_spec import SceneSpec
+from vidar_det.spikes.sidecar import Flip, Layout
 from vidar_det.training.losses import LossSpec
+from vidar_det.training.reading import DataFormat, LabelFlip
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,52 @@ class FootageMix:
 
 
 @dataclass(frozen=True)
+class RecordingMix:
+    """Labelled recordings as a source of windows.
+
+    Attributes:
+        folders: datasets: with a ``dataset.toml``, in the layout of PKU-Vidar-DVS, or MOT15 scenes.
+        weight: how often it is drawn, relative to the other sources.
+        format: the datasets' layout; ``auto`` recognises it.
+        split: which of their splits.
+        classes: the net's classes by the datasets', ``vehicle=car+bus,person``; empty = by name.
+        label_flip: what turns their labels onto the picture, as ``ReadingSpec`` says.
+        flip: what makes their planes upright; ``auto`` and None leave it to what lies beside them.
+        layout: how planes are stored.
+        width: pixels.
+        height: pixels.
+        mirror: share of the windows in which left and right change places.
+        drift_px: how far the fastest object may move between its label and the middle of a window,
+            pixels; 0 = windows lie around their labels.
+        phases: numbers of the phases, from 0, that draw from this source; empty = all.
+
+    Raises:
+        ConfigError: no folders, or a number lies outside its range.
+    """
+
+    folders: tuple[str, ...]
+    weight: float = 1.0
+    format: DataFormat = "auto"
+    split: str = "train"
+    classes: str = ""
+    label_flip: LabelFlip = "auto"
+    flip: Flip = "auto"
+    layout: Layout = "auto"
+    width: int | None = None
+    height: int | None = None
+    mirror: float = 0.5
+    drift_px: float = 1.0
+    phases: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.folders or self.weight <= 0 or not 0 <= self.mirror <= 1 or self.drift_px < 0:
+            raise ConfigError(
+                f"recordings: found folders {list(self.folders)}, weight {self.weight}, mirror "
+                f"{self.mirror}, drift_px {self.drift_px}; wanted folders, > 0, 0 to 1, >= 0"
+            )
+
+
+@dataclass(frozen=True)
 class PhaseSpec:
     """One stretch of training; the next one starts from its averaged weights.
 
@@ -92,7 +140,8 @@ class PhaseSpec:
         batch: windows per step of the optimiser.
         learning_rate: peak of the cosine.
         warmup: share of the phase in which the rate rises to its peak.
-        footage_share: share of the windows that come from footage, the rest is composed.
+        footage_share: share of the windows that come from footage.
+        recordings_share: share of the windows that come from recordings; the rest is composed.
 
     Raises:
         ConfigError: a number lies outside its range.
@@ -105,12 +154,20 @@ class PhaseSpec:
     learning_rate: float = 2e-3
     warmup: float = 0.02
     footage_share: float = 0.0
+    recordings_share: float = 0.0
+
+    @property
+    def composed_share(self) -> float:
+        """Share of the windows that are composed."""
+        rest = 1 - self.footage_share - self.recordings_share
+        return 0.0 if abs(rest) < 1e-9 else rest
 
     def __post_init__(self) -> None:
         counts = (self.windows, self.steps, self.batch)
         if min(counts) < 1 or min(self.scale, self.learning_rate) <= 0:
             raise ConfigError(f"phase: found {self}; wanted positive numbers")
-        if not 0 <= self.footage_share <= 1 or not 0 <= self.warmup < 1:
+        shares = (self.footage_share, self.recordings_share, self.composed_share)
+        if not all(0 <= share <= 1 for share in shares) or not 0 <= self.warmup < 1:
             raise ConfigError(f"phase: found {self}; wanted shares of 0 to 1")
 
 
@@ -123,6 +180,7 @@ class RecipeSpec:
         model: the network.
         composed: composed scenes, any number of kinds.
         footage: labelled footage, any number of kinds.
+        recordings: labelled recordings, any number of kinds.
         loss: the loss.
         width: picture at scale 1, pixels.
         height: picture at scale 1, pixels.
@@ -141,6 +199,7 @@ class RecipeSpec:
     model: ModelSpec = field(default_factory=ModelSpec)
     composed: tuple[ComposedMix, ...] = ()
     footage: tuple[FootageMix, ...] = ()
+    recordings: tuple[RecordingMix, ...] = ()
     loss: LossSpec = field(default_factory=LossSpec)
     width: int = 400
     height: int = 250
@@ -154,13 +213,30 @@ class RecipeSpec:
     def __post_init__(self) -> None:
         if not self.phases:
             raise ConfigError("recipe: found no [[phases]], wanted at least one")
-        if not self.composed and not self.footage:
-            raise ConfigError("recipe: found no data, wanted [[composed]] or [[footage]]")
-        for phase in self.phases:
-            if phase.footage_share < 1 and not self.composed:
-                raise ConfigError("recipe: wanted [[composed]] or phases with footage_share = 1")
+        if not (self.composed or self.footage or self.recordings):
+            raise ConfigError(
+                "recipe: found no data, wanted [[composed]], [[footage]] or [[recordings]]"
+            )
+        for number, phase in enumerate(self.phases):
+            if phase.composed_share > 0 and not self.composed:
+                raise ConfigError(
+                    "recipe: wanted [[composed]] or phases whose footage_share and "
+                    "recordings_share add up to 1"
+                )
             if phase.footage_share > 0 and not self.footage:
                 raise ConfigError("recipe: wanted [[footage]] or phases with footage_share = 0")
+            if phase.recordings_share > 0 and not self.recordings_of(number):
+                raise ConfigError(
+                    f"recipe: wanted [[recordings]] for phase {number}, or its recordings_share = 0"
+                )
+
+    def recordings_of(self, phase: int) -> tuple[int, ...]:
+        """Indices of the recordings that a phase, by its number, may draw from."""
+        return tuple(
+            index
+            for index, mix in enumerate(self.recordings)
+            if not mix.phases or phase in mix.phases
+        )
 
 
 def read_recipe(path: Path) -> RecipeSpec:

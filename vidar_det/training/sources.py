@@ -24,6 +24,12 @@ from vidar_det.spikes.scenes import compose_scene
 from vidar_det.spikes.sprites import Sprite, load_backgrounds, load_sprites
 from vidar_det.training.footage_source import FootageSource, load_records
 from vidar_det.training.recipe import ComposedMix, PhaseSpec, RecipeSpec
+from vidar_det.training.recorded_source import (
+    LabelledRecordings,
+    RecordedSource,
+    load_recordings,
+    shrink_side,
+)
 from vidar_det.training.simulation import (
     AnyProfile,
     LabelledWindow,
@@ -62,19 +68,26 @@ class ComposedSource:
 
 @dataclass(frozen=True)
 class DataRoom:
-    """Everything read from disk once: sprites, backgrounds and footage of a recipe.
+    """Everything read from disk once: sprites, backgrounds, footage and labels of a recipe.
 
     Attributes:
         recipe: the settings.
         casts: sprites, per entry of ``recipe.composed``.
         backgrounds: per entry of ``recipe.composed``.
         records: per entry of ``recipe.footage``.
+        recordings: per entry of ``recipe.recordings``.
     """
 
     recipe: RecipeSpec
     casts: Sequence[Cast]
     backgrounds: Sequence[Sequence[NDArray[np.float32]]]
     records: Sequence[Sequence[FootageRecord]]
+    recordings: Sequence[LabelledRecordings] = ()
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What whoever trains should know about the data, one sentence each."""
+        return tuple(sentence for entry in self.recordings for sentence in entry.warnings)
 
     def windows(self, phase: PhaseSpec, number: int) -> SimulatedWindows:
         """Return the windows of one phase; each phase sees windows of its own."""
@@ -97,17 +110,33 @@ class DataRoom:
             )
             for spec, cast, backgrounds in drawn
         ]
-        sources: list[WindowSource] = [*composed, *footage]
+        recorded = self._recorded(phase, number)
+        recorded_weights = [source.spec.weight for source in recorded]
+        sources: list[WindowSource] = [*composed, *footage, *recorded]
         return SimulatedWindows(
             sources=sources,
             weights=(
-                *_shares([spec.weight for spec, _, _ in drawn], 1 - phase.footage_share),
+                *_shares([spec.weight for spec, _, _ in drawn], phase.composed_share),
                 *_shares([spec.weight for spec in recipe.footage], phase.footage_share),
+                *_shares(recorded_weights, phase.recordings_share),
             ),
             encoding=replace(recipe.model.encoding, steps=phase.steps),
             seed=recipe.seed * 1000 + number,
             length=phase.windows,
         )
+
+    def _recorded(self, phase: PhaseSpec, number: int) -> list[RecordedSource]:
+        """Sources of recordings; none where the phase takes no share of them."""
+        recipe = self.recipe
+        if not phase.recordings_share:
+            return []
+        side = shrink_side((recipe.width, recipe.height), phase.scale)
+        return [
+            RecordedSource(
+                self.recordings[index], recipe.recordings[index], len(recipe.model.classes), side
+            )
+            for index in recipe.recordings_of(number)
+        ]
 
 
 def open_data(recipe: RecipeSpec, root: Path) -> DataRoom:
@@ -123,6 +152,8 @@ def open_data(recipe: RecipeSpec, root: Path) -> DataRoom:
     Raises:
         SourceError: a folder is missing or empty.
         FormatError: a picture or list is malformed.
+        ConfigError: recordings do not shrink to a phase's scale.
+        VidarError: as ``load_recordings`` says.
 
     Example:
         >>> mix = ComposedMix(procedural_sprites=1, procedural_backgrounds=1)
@@ -137,7 +168,7 @@ def open_data(recipe: RecipeSpec, root: Path) -> DataRoom:
         casts.append(Cast(_sprites(spec, root, generator)))
         backgrounds.append(_backgrounds(spec, root, recipe, generator))
     records = [load_records(spec, root) for spec in recipe.footage]
-    return DataRoom(recipe, casts, backgrounds, records)
+    return DataRoom(recipe, casts, backgrounds, records, _recordings(recipe, root))
 
 
 def find_profiles(names: Sequence[str]) -> list[AnyProfile]:
@@ -173,6 +204,21 @@ def scaled_scene(scene: SceneSpec, recipe: RecipeSpec, scale: float) -> SceneSpe
 
 def _shares(weights: Sequence[float], total: float) -> list[float]:
     return [weight / sum(weights) * total for weight in weights]
+
+
+def _recordings(recipe: RecipeSpec, root: Path) -> list[LabelledRecordings]:
+    """Labels of each entry, checked for the longest window that any phase draws from it."""
+    longest = [0] * len(recipe.recordings)
+    for number, phase in enumerate(recipe.phases):
+        if phase.recordings_share:
+            shrink_side((recipe.width, recipe.height), phase.scale)
+            window = replace(recipe.model.encoding, steps=phase.steps).window
+            for index in recipe.recordings_of(number):
+                longest[index] = max(longest[index], window)
+    return [
+        load_recordings(spec, root, recipe, window or recipe.model.encoding.window)
+        for spec, window in zip(recipe.recordings, longest, strict=True)
+    ]
 
 
 def _sprites(spec: ComposedMix, root: Path, generator: np.random.Generator) -> Sequence[Sprite]:
