@@ -31,7 +31,7 @@ from vidar_det.detector.network import SpikingDetector
 from vidar_det.evaluation.bootstrap import draw_scenes, mean_known, resample
 from vidar_det.evaluation.matching import ScoredImage, judge
 from vidar_det.outputs import write_json
-from vidar_det.training.loop import train
+from vidar_det.training.loop import RunSpec, train
 from vidar_det.training.moving_light import name_light
 from vidar_det.training.recipe import RecipeSpec
 from vidar_det.training.simulation import LabelledWindow, SimulatedWindows
@@ -103,7 +103,7 @@ def train_row(study: Study, row: Row, seed: int, out: Path) -> None:
     recipe = study.recipe(row, seed)
     out.mkdir(parents=True, exist_ok=True)
     begin = time.monotonic()
-    weights = train(recipe, open_data(recipe, study.root).windows, out, resume=True, workers=1)
+    weights = train(recipe, open_data(recipe, study.root).windows, out, RunSpec(resume=True))
     minutes = (time.monotonic() - begin) / 60
     network = load_network(weights).eval()
     windows = validation_windows(study, recipe)

@@ -148,7 +148,7 @@ def test_convert_prints_the_file_last(clip: Path, tmp_path: Path) -> None:
 def test_simulate_train_and_val_work_hand_in_hand(tmp_path: Path) -> None:
     recipe, size = tmp_path / "tiny.toml", ("--width", 96, "--height", 64)
     recipe.write_text(
-        "width = 64\nheight = 64\nmixed_precision = false\n"
+        "width = 64\nheight = 64\nmixed_precision = false\nrecalibrate_windows = 2\n"
         "[[composed]]\nprocedural_sprites = 1\nprocedural_backgrounds = 1\n"
         "[[phases]]\nwindows = 2\nbatch = 2\n"
     )

@@ -7,7 +7,7 @@ import pytest
 
 from vidar_det import load_detector
 from vidar_det.detector.checkpoint import find_weights, read_checkpoint
-from vidar_det.training.loop import detector_spec
+from vidar_det.training.learner import detector_spec
 from vidar_det.training.recipe import read_recipe
 
 ROOT = Path(__file__).parents[1] / "weights"

@@ -389,16 +389,24 @@ def train(
     ] = 1,
     device: OnDevice = "cpu",
     threads: ThreadsOption = None,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Write the curves for TensorBoard too.")
+    ] = False,
     overwrite: OverwriteOption = False,
 ) -> None:
-    """Train a detector into --out: model.safetensors, its recipe, progress.csv, state.pt."""
+    """Train a detector into --out: model.safetensors, its recipe, curves and state.pt.
+
+    Several processes train one network under torchrun --nproc-per-node N -m vidar_det train ...
+    """
     from vidar_det.commands.progress import progress
     from vidar_det.commands.train import TrainSettings, train_recipe
+    from vidar_det.training.distributed import own_rank
 
-    settings = TrainSettings(data_root, resume, overwrite, workers, threads, device)
-    with progress("train", "steps") as report:
+    settings = TrainSettings(data_root, resume, overwrite, workers, threads, device, tensorboard)
+    with progress("train", "steps", is_shown=own_rank() == 0) as report:
         path = train_recipe(recipe, out, settings, report)
-    typer.echo(path)
+    if own_rank() == 0:
+        typer.echo(path)
 
 
 @app.command(epilog="Example: vidar-det val --data traffic --weights nano --split test --json")

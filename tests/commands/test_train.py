@@ -10,6 +10,7 @@ RECIPE = """
 width = 64
 height = 64
 mixed_precision = false
+recalibrate_windows = 2
 [[composed]]
 procedural_sprites = 1
 procedural_backgrounds = 1
@@ -33,9 +34,10 @@ def test_training_leaves_weights_that_load_and_their_recipe(recipe: Path, tmp_pa
     assert path == tmp_path / "run" / "model.safetensors"
     assert (tmp_path / "run" / "recipe.toml").read_text() == RECIPE
     assert load_detector(str(tmp_path / "run")).spec.classes == ("person", "vehicle", "cycle")
-    assert [step[:2] for step in told] == [(1, 2), (2, 2)]
+    assert [step[:2] for step in told] == [(1, 2), (2, 2), (1, 1)]
     assert "phase 1 of 1" in told[0][2]
     assert "total" in told[0][2]
+    assert "batch normalisation" in told[2][2]
 
 
 def test_a_run_is_refused_resumed_or_replaced(recipe: Path, tmp_path: Path) -> None:

@@ -154,10 +154,11 @@ def _learning() -> str:
     import torch
 
     from vidar_det.detector.network import build_detector
-    from vidar_det.training.loop import build_optimiser, detector_spec, train_step
+    from vidar_det.training.learner import detector_spec
     from vidar_det.training.recipe import ComposedMix, PhaseSpec, RecipeSpec
     from vidar_det.training.simulation import collate
     from vidar_det.training.sources import open_data
+    from vidar_det.training.step import build_optimiser, train_step
 
     phase = PhaseSpec(windows=4, batch=4)
     drawn = ComposedMix(procedural_sprites=2, procedural_backgrounds=2)

@@ -27,12 +27,13 @@ class Report(Protocol):
 
 
 @contextlib.contextmanager
-def progress(what: str, unit: str) -> Iterator[Report]:
+def progress(what: str, unit: str, is_shown: bool = True) -> Iterator[Report]:
     """Show a bar with rate and time left, or a plain line now and then where there is no terminal.
 
     Args:
         what: the work, such as ``predict``.
         unit: what is counted, such as ``windows``.
+        is_shown: False where another process shows the same work.
 
     Yields:
         A function to call with what is done, the total, and an optional note.
@@ -41,6 +42,9 @@ def progress(what: str, unit: str) -> Iterator[Report]:
         >>> with progress("predict", "windows") as report:
         ...     report(1, 2)
     """
+    if not is_shown:
+        yield lambda done, total, note="": None
+        return
     if not console.is_terminal:
         yield _PlainLines(what, unit)
         return

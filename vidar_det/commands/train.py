@@ -2,19 +2,31 @@
 
 import contextlib
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from vidar_det.commands.compute import prepare_compute
+from vidar_det.commands.scoring import score_windows
+from vidar_det.commands.tensorboard import AddScalars, tensorboard_scalars
 from vidar_det.detector.checkpoint import WEIGHTS_FILE
+from vidar_det.detector.network import SpikingDetector
+from vidar_det.detector.predictor import Detector
+from vidar_det.detector.runtime import TorchRuntime
 from vidar_det.errors import OutputError
 from vidar_det.outputs import prepare_output_folder
-from vidar_det.training.loop import PROGRESS_FILE, STATE_FILE, Progress, train
-from vidar_det.training.recipe import RecipeSpec, read_recipe
+from vidar_det.training.class_map import complete_class_map, parse_class_map
+from vidar_det.training.curves import CURVES_FILE
+from vidar_det.training.dataset import open_dataset
+from vidar_det.training.distributed import joined_processes, own_device
+from vidar_det.training.loop import Progress, RunSpec, Validate, train
+from vidar_det.training.recipe import RecipeSpec, ValidationSpec, read_recipe
+from vidar_det.training.run_files import PROGRESS_FILE, STATE_FILE, VALIDATION_FILE
 from vidar_det.training.sources import open_data
 
 RECIPE_FILE = "recipe.toml"
+TENSORBOARD_FOLDER = "tensorboard"
+RUN_FILES = (STATE_FILE, PROGRESS_FILE, VALIDATION_FILE, CURVES_FILE, WEIGHTS_FILE)
 
 Report = Callable[[int, int, str], None]
 """Told the step, the steps of the phase, and what to show beside them."""
@@ -31,6 +43,7 @@ class TrainSettings:
         workers: processes that simulate windows; 0 simulates in this one.
         threads: threads that compute; None leaves it to torch.
         device: torch device.
+        tensorboard: write the curves for TensorBoard too.
     """
 
     data_root: Path = Path()
@@ -39,6 +52,7 @@ class TrainSettings:
     workers: int = 1
     threads: int | None = None
     device: str = "cpu"
+    tensorboard: bool = False
 
 
 def train_recipe(
@@ -49,8 +63,11 @@ def train_recipe(
 ) -> Path:
     """Train a recipe into a folder.
 
-    The folder receives ``recipe.toml``, ``model.safetensors``, ``progress.csv`` and ``state.pt``;
-    an interrupted run keeps them, so that ``resume`` can go on.
+    The folder receives ``recipe.toml``, ``model.safetensors``, ``progress.csv``, ``curves.png`` and
+    ``state.pt``, and ``validation.csv`` if the recipe names a dataset to validate on; an
+    interrupted run keeps them, so that ``resume`` can go on.
+
+    Under ``torchrun`` all its processes train the one network, and the first of them writes.
 
     Args:
         recipe: the recipe file.
@@ -63,39 +80,124 @@ def train_recipe(
 
     Raises:
         SourceError: the recipe or its data are missing.
-        ConfigError: an unknown key, a wrong value or an unknown device.
-        OutputError: ``out`` holds files, and neither ``resume`` nor ``overwrite`` is set.
+        ConfigError: an unknown key, a wrong value, an unknown device, or TensorBoard is wanted
+            and not installed.
+        LabelError: the dataset to validate on has classes that the recipe does not know.
+        OutputError: ``out`` holds files, and neither ``resume`` nor ``overwrite`` is set; or it
+            cannot be written.
         CheckpointError: ``resume`` found the run of another recipe.
+        TrainingError: the loss is no longer finite.
 
     Example:
         >>> train_recipe("weights/nano/recipe.toml", "runs/nano")  # doctest: +SKIP
     """
-    recipe, settings = Path(recipe), settings or TrainSettings()
+    recipe, out, settings = Path(recipe), Path(out), settings or TrainSettings()
     spec = read_recipe(recipe)
-    prepare_compute(settings.device, settings.threads)
-    data = open_data(spec, settings.data_root)
-    folder = prepare_output_folder(out, settings.resume or settings.overwrite)
+    device = own_device(settings.device)
+    prepare_compute(device, settings.threads)
+    with joined_processes(device) as processes, contextlib.ExitStack() as stack:
+        data = open_data(spec, settings.data_root)
+        how = RunSpec(settings.resume, settings.workers, processes)
+        if not processes.is_first:
+            return train(spec, data.windows, out, how)
+        teller, validate = _Teller(spec, report), None
+        if settings.tensorboard:
+            teller.add = stack.enter_context(tensorboard_scalars(out / TENSORBOARD_FOLDER))
+        if spec.validation is not None:
+            score = open_validation(spec, spec.validation, settings.data_root, device)
+            validate = teller.also_told(score)
+        _prepare_folder(out, recipe, settings)
+        try:
+            return train(spec, data.windows, out, how, report=teller.tell, validate=validate)
+        except OSError as error:
+            reason = error.strerror or error
+            raise OutputError(f"{out}: cannot be written: {reason}") from error
+
+
+def open_validation(
+    recipe: RecipeSpec, spec: ValidationSpec, root: Path, device: str = "cpu"
+) -> Validate:
+    """Open the dataset that a recipe validates on, and check it.
+
+    Args:
+        recipe: names the net's classes and windows.
+        spec: names the dataset.
+        root: what its folder is relative to.
+        device: torch device.
+
+    Returns:
+        A function that scores a network on it: ``mAP``, ``mAP50`` and each class's ``AP50``, NaN
+        for a class without objects.
+
+    Raises:
+        VidarError: the dataset, a recording or a class is missing, or a labelled range is shorter
+            than the longest window that the recipe's networks see.
+    """
+    known = recipe.model.classes
+    classes = parse_class_map(spec.classes) if spec.classes else {}
+    dataset = open_dataset(root / spec.data, complete_class_map(classes, known))
+    encoding = recipe.model.encoding
+    steps = max(encoding.steps, *(phase.steps for phase in recipe.phases))
+    dataset.labelled_windows(spec.split, steps * encoding.bin_planes)
+
+    def score(network: SpikingDetector) -> Mapping[str, float]:
+        detector = Detector(TorchRuntime(network, device), network.spec, "averaged", "", 0)
+        windows = dataset.labelled_windows(spec.split, network.spec.window)
+        accuracy = score_windows(detector, windows)
+        per_class = {f"AP50_{name}": figures.AP50 for name, figures in accuracy.per_class.items()}
+        return {"mAP": accuracy.mAP, "mAP50": accuracy.mAP50, **per_class}
+
+    return score
+
+
+def _prepare_folder(folder: Path, recipe: Path, settings: TrainSettings) -> None:
+    """Refuse or clear what the folder holds, and put the recipe into it."""
+    prepare_output_folder(folder, settings.resume or settings.overwrite)
     try:
         if not settings.resume:
-            for name in (STATE_FILE, PROGRESS_FILE, WEIGHTS_FILE):
+            for name in RUN_FILES:
                 (folder / name).unlink(missing_ok=True)
+            shutil.rmtree(folder / TENSORBOARD_FOLDER, ignore_errors=True)
         if not (settings.resume and (folder / RECIPE_FILE).exists()):
             with contextlib.suppress(shutil.SameFileError):
                 shutil.copyfile(recipe, folder / RECIPE_FILE)
-        return train(
-            spec,
-            data.windows,
-            folder,
-            resume=settings.resume,
-            workers=settings.workers,
-            report=lambda progress: report(progress.step, progress.steps, _note(progress, spec)),
-            device=settings.device,
-        )
     except OSError as error:
         raise OutputError(f"{folder}: cannot be written: {error.strerror or error}") from error
 
 
+@dataclass
+class _Teller:
+    """Passes on what a run tells: to whoever watches, and to TensorBoard if it is wanted."""
+
+    recipe: RecipeSpec
+    report: Report
+    add: AddScalars = lambda figures, windows: None
+    windows: int = 0
+
+    def tell(self, progress: Progress) -> None:
+        """Tell of a step."""
+        self.report(progress.step, progress.steps, _note(progress, self.recipe))
+        if progress.phase < len(self.recipe.phases):
+            self.windows = self.recipe.windows_at(progress.phase, progress.step)
+            losses = {f"loss/{name}": value for name, value in progress.losses.items()}
+            speed = {"learning_rate": progress.learning_rate, "speed": progress.windows_per_s}
+            self.add(losses | speed, self.windows)
+
+    def also_told(self, score: Validate) -> Validate:
+        """Make a scoring tell its figures too."""
+
+        def validate(network: SpikingDetector) -> Mapping[str, float]:
+            figures = score(network)
+            told = {f"validation/{name}": value for name, value in figures.items()}
+            self.add(told, self.windows)
+            return figures
+
+        return validate
+
+
 def _note(progress: Progress, recipe: RecipeSpec) -> str:
+    speed = f"{progress.windows_per_s:.0f} windows/s"
+    if progress.phase == len(recipe.phases):
+        return f"measuring batch normalisation, {speed}"
     losses = ", ".join(f"{name} {value:.3f}" for name, value in progress.losses.items())
-    phase = f"phase {progress.phase + 1} of {len(recipe.phases)}"
-    return f"{phase}, {progress.windows_per_s:.0f} windows/s, {losses}"
+    return f"phase {progress.phase + 1} of {len(recipe.phases)}, {speed}, {losses}"

@@ -1,34 +1,48 @@
 """A recipe comes in, trained weights go out; a killed run goes on where it stopped."""
 
-import csv
-import math
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.utils.data import DataLoader, Subset
+from torch import Tensor
 
 from vidar_det.detector.checkpoint import WEIGHTS_FILE, save_checkpoint
-from vidar_det.detector.encoding import encode, padded_size
+from vidar_det.detector.encoding import encode
 from vidar_det.detector.network import SpikingDetector, build_detector
-from vidar_det.detector.spec import DetectorSpec, size_spec
-from vidar_det.errors import CheckpointError
-from vidar_det.outputs import atomic_path
-from vidar_det.training.losses import LossTerms, detection_loss
+from vidar_det.detector.normalisation import recalibrate
+from vidar_det.training.curves import draw_curves
+from vidar_det.training.distributed import ALONE, Processes
+from vidar_det.training.learner import Learner, detector_spec
+from vidar_det.training.loading import load_batches
 from vidar_det.training.recipe import PhaseSpec, RecipeSpec
-from vidar_det.training.simulation import Batch, SimulatedWindows, collate
+from vidar_det.training.recipe_record import record_recipe
+from vidar_det.training.run_files import PROGRESS_FILE, VALIDATION_FILE, RunFiles
+from vidar_det.training.simulation import SimulatedWindows
 
-STATE_FILE = "state.pt"
-PROGRESS_FILE = "progress.csv"
 SAVE_EVERY_S = 120.0
 
 DataFactory = Callable[[PhaseSpec, int], SimulatedWindows]
 """Phase and its number -> its windows."""
+Validate = Callable[[SpikingDetector], Mapping[str, float]]
+"""A network in evaluation mode -> its figures by name."""
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """How a run is carried out; what it trains stands in the recipe.
+
+    Attributes:
+        resume: go on from the folder's ``state.pt`` if it is there.
+        workers: processes that simulate windows; 0 simulates in this one.
+        processes: those that train the network together.
+    """
+
+    resume: bool = False
+    workers: int = 1
+    processes: Processes = ALONE
 
 
 @dataclass(frozen=True)
@@ -36,7 +50,8 @@ class Progress:
     """Where a run stands after a step.
 
     Attributes:
-        phase: number of the phase, from 0.
+        phase: number of the phase, from 0; one beyond the last while batch normalisation is
+            measured anew.
         step: steps done in this phase.
         steps: steps of this phase.
         learning_rate: of the step.
@@ -52,80 +67,54 @@ class Progress:
     windows_per_s: float
 
 
-class Averaged:
-    """Exponential moving average of a network's state.
-
-    The decay rises from 0, ``min(decay, (1 + n) / (10 + n))``, so that the start is soon forgotten.
-    """
-
-    def __init__(self, network: nn.Module, decay: float) -> None:
-        self.decay = decay
-        self.updates = 0
-        self.state = {name: value.detach().clone() for name, value in network.state_dict().items()}
-
-    @torch.no_grad()
-    def update(self, network: nn.Module) -> None:
-        """Move towards the network's present state."""
-        self.updates += 1
-        decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
-        for name, value in network.state_dict().items():
-            if value.is_floating_point():
-                self.state[name].lerp_(value, 1 - decay)
-            else:
-                self.state[name].copy_(value)
-
-
-def detector_spec(recipe: RecipeSpec, steps: int | None = None) -> DetectorSpec:
-    """Return the spec of the network that a recipe trains, with S steps if given."""
-    encoding = recipe.model.encoding
-    if steps is not None:
-        encoding = replace(encoding, steps=steps)
-    return size_spec(recipe.model.size, recipe.model.classes, encoding, recipe.model.neuron)
-
-
 def train(
     recipe: RecipeSpec,
     data: DataFactory,
     out: Path,
+    how: RunSpec | None = None,
     *,
-    resume: bool = False,
-    workers: int = 1,
     report: Callable[[Progress], None] = lambda _: None,
-    device: str = "cpu",
+    validate: Validate | None = None,
 ) -> Path:
     """Run all phases of a recipe.
 
     The folder receives ``state.pt`` (everything needed to go on, every two minutes),
-    ``progress.csv`` and, after each phase, ``model.safetensors`` with the averaged weights.
+    ``progress.csv``, ``curves.png`` and, after each phase, ``model.safetensors`` with the averaged
+    weights; at the end their batch normalisation is measured anew.
 
     Args:
         recipe: the settings.
         data: makes the windows of a phase.
         out: existing folder.
-        resume: go on from ``out/state.pt`` if it is there.
-        workers: processes that simulate windows; 0 simulates in this one.
-        report: called after every step.
-        device: torch device.
+        how: how the run is carried out.
+        report: called after every step, in process 0.
+        validate: scores the averaged weights into ``validation.csv``, in process 0, as often as
+            the recipe says, after each phase and at the end; None leaves it out.
 
     Returns:
         Path of the finished checkpoint.
 
     Raises:
         CheckpointError: ``state.pt`` belongs to another recipe.
+        ConfigError: the processes cannot share the recipe's batches.
+        TrainingError: the loss, its gradient or a weight is no longer finite; the files hold the
+            run as it was when its state was last saved.
+        OutputError: the disk is full; every file that was there before is whole.
 
     Example:
-        >>> train(recipe, room.windows, Path("runs/first"), resume=True)  # doctest: +SKIP
+        >>> train(recipe, room.windows, Path("runs/first"))  # doctest: +SKIP
     """
+    how = how or RunSpec()
+    how.processes.check(recipe)
     torch.manual_seed(recipe.seed)
-    run = _Run(recipe, out, workers, torch.device(device), report)
-    state = run.read_state() if resume else None
-    run.trim_progress(state)
-    weights = state["start"] if state else None
-    first = int(state["phase"]) if state else 0
-    for number in range(first, len(recipe.phases)):
-        weights = run.run_phase(number, data(recipe.phases[number], number), weights, state)
+    run = _Run(recipe, RunFiles(out), how, report, validate)
+    state = run.begin()
+    weights: Mapping[str, Tensor] | None = state["start"] if state else None
+    for number in range(state["phase"] if state else 0, len(recipe.phases)):
+        windows = data(recipe.phases[number], number)
+        weights = run.run_phase(Learner(recipe, number, weights, how.processes), windows, state)
         state = None
-        run.save_weights(weights)
+        run.finish_phase(number, weights, windows)
     return out / WEIGHTS_FILE
 
 
@@ -135,67 +124,70 @@ class _Run:
     def __init__(
         self,
         recipe: RecipeSpec,
-        out: Path,
-        workers: int,
-        device: torch.device,
+        files: RunFiles,
+        how: RunSpec,
         report: Callable[[Progress], None],
+        validate: Validate | None,
     ) -> None:
-        self.recipe, self.out, self.workers = recipe, out, workers
-        self.device, self.report = device, report
+        self.recipe, self.files, self.how = recipe, files, how
+        self.report, self.validate, self.processes = report, validate, how.processes
+        self.saved_s = time.monotonic()
+
+    def begin(self) -> dict[str, Any] | None:
+        """Read where the run goes on; None where it begins."""
+        state = None
+        if self.processes.is_first:
+            state = self.files.read_state(self.recipe) if self.how.resume else None
+            self.files.trim(state)
+        return self.processes.from_first(state)
 
     def run_phase(
-        self,
-        number: int,
-        windows: SimulatedWindows,
-        start: Mapping[str, Tensor] | None,
-        state: Mapping[str, Any] | None,
+        self, learner: Learner, windows: SimulatedWindows, state: Mapping[str, Any] | None
     ) -> dict[str, Tensor]:
-        """Train one phase; returns its averaged weights."""
-        recipe, phase = self.recipe, self.recipe.phases[number]
-        network = build_detector(detector_spec(recipe, phase.steps))
-        if start is not None:
-            network.load_state_dict(dict(start))
-        network.to(self.device).to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]  # torch's stubs miss it
-        optimiser = build_optimiser(network, recipe, phase)
-        averaged = Averaged(network, recipe.ema)
-        step = 0
+        """Train one phase, or the rest of it; returns its averaged weights."""
         if state is not None:
-            network.load_state_dict(state["network"])
-            optimiser.load_state_dict(state["optimiser"])
-            averaged.state = {k: v.to(self.device) for k, v in state["averaged"].items()}
-            averaged.updates, step = state["updates"], state["step"]
-        steps = phase.windows // phase.batch
-        saved = clock = time.monotonic()
-        for batch in self._batches(windows, phase, step):
-            rate = learning_rate(phase, step, steps)
-            terms = train_step(network, optimiser, batch, recipe, rate)
-            averaged.update(network)
-            step += 1
+            learner.restore(state)
+        rest = [
+            self.processes.share_of(learner.windows_of(step))
+            for step in range(learner.step, learner.steps)
+        ]
+        clock = time.monotonic()
+        for batch in load_batches(windows, rest, self.how.workers, self._pins):
+            rate = learner.rate
+            terms = learner.learn(batch)
             now = time.monotonic()
-            losses = {name: float(value.detach()) for name, value in terms._asdict().items()}
-            self._tell(Progress(number, step, steps, rate, losses, phase.batch / (now - clock)))
+            if self.processes.is_first:
+                losses = {name: float(value) for name, value in terms._asdict().items()}
+                speed = learner.phase.batch / (now - clock)
+                place = (learner.number, learner.step, learner.steps)
+                self._keep(learner, Progress(*place, rate, losses, speed))
             clock = now
-            if now - saved > SAVE_EVERY_S or step == steps:
-                self._save_state(number, step, start, network, optimiser, averaged)
-                saved = now
-        return {name: value.cpu() for name, value in averaged.state.items()}
+        return learner.averaged_weights()
 
-    def _batches(self, windows: SimulatedWindows, phase: PhaseSpec, step: int) -> Iterator[Batch]:
-        rest = range(step * phase.batch, phase.windows // phase.batch * phase.batch)
-        loader = DataLoader(
-            Subset(windows, rest),
-            batch_size=phase.batch,
-            num_workers=self.workers,
-            collate_fn=collate,
-            prefetch_factor=4 if self.workers else None,
-            multiprocessing_context="spawn" if self.workers else None,
-            worker_init_fn=_quieten,
-        )
-        yield from loader
+    def finish_phase(
+        self, number: int, weights: Mapping[str, Tensor], windows: SimulatedWindows
+    ) -> None:
+        """Write a phase's weights; after the last one, measure batch normalisation and score."""
+        if not self.processes.is_first:
+            return
+        network = build_detector(detector_spec(self.recipe)).eval()
+        network.load_state_dict(dict(weights))
+        network.to(self.processes.device)
+        is_last = number + 1 == len(self.recipe.phases)
+        if is_last and self.recipe.recalibrate_windows:
+            recalibrate(network, self._inputs_beyond(windows, network))
+        path = self.files.folder / WEIGHTS_FILE
+        save_checkpoint(path, network, version=f"seed {self.recipe.seed}")
+        if is_last:
+            self._score(network, number + 1, 0)
+            draw_curves(self.files.folder, self.recipe)
 
-    def _tell(self, progress: Progress) -> None:
-        path = self.out / PROGRESS_FILE
-        is_new = not path.exists()
+    @property
+    def _pins(self) -> bool:
+        return self.processes.device.type == "cuda"
+
+    def _keep(self, learner: Learner, progress: Progress) -> None:
+        """Tell of a step, and score and save the run where it is time."""
         row = {
             "phase": progress.phase,
             "step": progress.step,
@@ -203,126 +195,44 @@ class _Run:
             **{name: f"{value:.4f}" for name, value in progress.losses.items()},
             "windows_per_s": f"{progress.windows_per_s:.1f}",
         }
-        with path.open("a", newline="") as file:
-            writer = csv.DictWriter(file, row)
-            if is_new:
-                writer.writeheader()
-            writer.writerow(row)
+        self.files.add_row(PROGRESS_FILE, row)
         self.report(progress)
+        is_last = learner.step == learner.steps
+        if is_last or self._is_scored(learner):
+            self._score(learner.averaged_network(), learner.number, learner.step)
+        if is_last or time.monotonic() - self.saved_s > SAVE_EVERY_S:
+            self.files.save_state({"recipe": record_recipe(self.recipe), **learner.to_state()})
+            draw_curves(self.files.folder, self.recipe)
+            self.saved_s = time.monotonic()
 
-    def _save_state(
-        self,
-        number: int,
-        step: int,
-        start: Mapping[str, Tensor] | None,
-        network: SpikingDetector,
-        optimiser: torch.optim.Optimizer,
-        averaged: Averaged,
-    ) -> None:
-        state = {
-            "recipe": recipe_key(self.recipe),
-            "phase": number,
-            "step": step,
-            "start": start,
-            "network": network.state_dict(),
-            "optimiser": optimiser.state_dict(),
-            "averaged": averaged.state,
-            "updates": averaged.updates,
-        }
-        with atomic_path(self.out / STATE_FILE, overwrite=True) as temporary:
-            torch.save(state, temporary)
+    def _is_scored(self, learner: Learner) -> bool:
+        """Whether the step passed a multiple of the windows that lie between two scorings."""
+        if self.validate is None or self.recipe.validation is None:
+            return False
+        every, batch = self.recipe.validation.every_windows, learner.phase.batch
+        seen = self.recipe.windows_at(learner.number, learner.step)
+        return seen // every > (seen - batch) // every
 
-    def read_state(self) -> dict[str, Any] | None:
-        """Read where the run stopped; None if it never started."""
-        path = self.out / STATE_FILE
-        if not path.exists():
-            return None
-        state: dict[str, Any] = torch.load(path, map_location=self.device, weights_only=True)
-        if state["recipe"] != recipe_key(self.recipe):
-            raise CheckpointError(f"{path}: found another recipe's run, wanted this one's")
-        return state
+    def _score(self, network: SpikingDetector, number: int, step: int) -> None:
+        if self.validate is not None:
+            figures = {name: f"{value:.5f}" for name, value in self.validate(network).items()}
+            seen = self.recipe.windows_at(number, step)
+            row = {"phase": number, "step": step, "windows": seen, **figures}
+            self.files.add_row(VALIDATION_FILE, row)
 
-    def trim_progress(self, state: Mapping[str, Any] | None) -> None:
-        """Drop the rows of steps that the run has not kept and will take again."""
-        path = self.out / PROGRESS_FILE
-        if state is None:
-            path.unlink(missing_ok=True)
-        elif path.exists():
-            kept_until = (state["phase"], state["step"])
-            header, *rows = path.read_text().splitlines(keepends=True)
-            places = [tuple(int(value) for value in row.split(",")[:2]) for row in rows]
-            kept = [row for row, place in zip(rows, places, strict=True) if place <= kept_until]
-            with atomic_path(path, overwrite=True) as partial:
-                partial.write_text(header + "".join(kept))
-
-    def save_weights(self, weights: Mapping[str, Tensor]) -> None:
-        """Write the averaged weights as a checkpoint of the finished spec."""
-        network = build_detector(detector_spec(self.recipe))
-        network.load_state_dict(dict(weights))
-        save_checkpoint(self.out / WEIGHTS_FILE, network, version=f"seed {self.recipe.seed}")
-
-
-def train_step(
-    network: SpikingDetector,
-    optimiser: torch.optim.Optimizer,
-    batch: Batch,
-    recipe: RecipeSpec,
-    rate: float,
-) -> LossTerms:
-    """Take one step of the optimiser; changes network and optimiser."""
-    device = next(network.parameters()).device
-    inputs = encode(batch.counts.to(device), network.spec.encoding)
-    inputs = inputs.contiguous(memory_format=torch.channels_last)
-    targets = batch.targets.to(device)
-    with torch.autocast(device.type, torch.bfloat16, enabled=recipe.mixed_precision):
-        predictions = network(inputs)
-    padded = padded_size(*batch.counts.shape[-2:])
-    terms = detection_loss(predictions, targets, padded, recipe.loss)
-    optimiser.zero_grad()
-    torch.autograd.backward(terms.total)
-    nn.utils.clip_grad_norm_(network.parameters(), recipe.clip)
-    for group in optimiser.param_groups:
-        group["lr"] = rate
-    optimiser.step()
-    return terms
-
-
-def build_optimiser(
-    network: nn.Module, recipe: RecipeSpec, phase: PhaseSpec
-) -> torch.optim.Optimizer:
-    """AdamW with decay on kernels only, never on BN or biases."""
-    kernels = [value for value in network.parameters() if value.ndim > 1]
-    others = [value for value in network.parameters() if value.ndim <= 1]
-    groups: list[dict[str, Any]] = [
-        {"params": kernels, "weight_decay": recipe.weight_decay},
-        {"params": others, "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=phase.learning_rate)
-
-
-def learning_rate(phase: PhaseSpec, step: int, steps: int) -> float:
-    """Linear warm-up, then a cosine down to 2 % of the peak.
-
-    Example:
-        >>> learning_rate(PhaseSpec(windows=1600, learning_rate=1.0), step=2, steps=100)
-        1.0
-    """
-    warmup = max(1, round(phase.warmup * steps))
-    if step < warmup:
-        return phase.learning_rate * (step + 1) / warmup
-    share = (step - warmup) / max(1, steps - warmup)
-    return phase.learning_rate * (0.02 + 0.98 * (1 + math.cos(math.pi * share)) / 2)
-
-
-def recipe_key(recipe: RecipeSpec) -> str:
-    """One line that differs whenever a recipe differs."""
-    return repr(asdict(recipe))
-
-
-def _quieten(_: int) -> None:
-    """Keep a worker to one thread."""
-    import cv2
-
-    torch.set_num_threads(1)
-    cv2.setNumThreads(1)
-    os.environ["NUMBA_NUM_THREADS"] = "1"
+    def _inputs_beyond(
+        self, windows: SimulatedWindows, network: SpikingDetector
+    ) -> Iterator[Tensor]:
+        """Encode windows of the last phase's kind that no step has seen."""
+        phase, count = self.recipe.phases[-1], self.recipe.recalibrate_windows
+        beyond = replace(windows, encoding=network.spec.encoding, length=phase.windows + count)
+        numbers = range(phase.windows, beyond.length)
+        cut = [numbers[at : at + phase.batch] for at in range(0, count, phase.batch)]
+        clock = time.monotonic()
+        batches = load_batches(beyond, cut, self.how.workers, self._pins)
+        for done, batch in enumerate(batches, start=1):
+            yield encode(batch.counts.to(self.processes.device), network.spec.encoding)
+            now = time.monotonic()
+            speed = phase.batch / (now - clock)
+            self.report(Progress(len(self.recipe.phases), done, len(cut), 0.0, {}, speed))
+            clock = now

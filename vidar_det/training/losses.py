@@ -5,6 +5,7 @@ CIoU (Zheng et al., AAAI 2020) and distribution focal loss (Li et al., NeurIPS 2
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -103,7 +104,11 @@ class Assignment(NamedTuple):
 
 
 def detection_loss(
-    predictions: RawPredictions, targets: Targets, padded: tuple[int, int], spec: LossSpec
+    predictions: RawPredictions,
+    targets: Targets,
+    padded: tuple[int, int],
+    spec: LossSpec,
+    add_up: Callable[[Tensor], Tensor] = lambda value: value,
 ) -> LossTerms:
     """Compare a batch of predictions with its labels.
 
@@ -112,6 +117,8 @@ def detection_loss(
         targets: labels on the same device.
         padded: height and width of the network's input, pixels.
         spec: weights.
+        add_up: sums a number over all processes that share the batch. Everything is divided by the
+            quality that the whole batch assigns, so their losses add up to the batch's.
 
     Returns:
         The weighted loss, and its parts before weighting.
@@ -141,7 +148,7 @@ def detection_loss(
     classes = targets.class_ids[rows, assigned.objects]
     wanted = torch.zeros_like(scores)
     wanted[assigned.positive, classes[assigned.positive]] = assigned.quality[assigned.positive]
-    normaliser = assigned.quality.sum().clamp(min=1.0)
+    normaliser = add_up(assigned.quality.sum()).clamp(min=1.0)
     counted = counted_cells(targets, centres, assigned.positive, wanted)
     entropy = F.binary_cross_entropy_with_logits(scores, wanted, reduction="none")
     score_term = (entropy * counted).sum() / normaliser

@@ -172,6 +172,30 @@ class PhaseSpec:
 
 
 @dataclass(frozen=True)
+class ValidationSpec:
+    """A spike dataset that the averaged weights are scored on while they learn.
+
+    Attributes:
+        data: the dataset's folder, relative as the other folders are.
+        split: which of its splits.
+        every_windows: how many windows of training lie between two scorings.
+        classes: the net's classes by the dataset's, ``vehicle=car+bus,person``; empty = by name.
+
+    Raises:
+        ConfigError: ``every_windows`` is not positive.
+    """
+
+    data: str
+    split: str = "val"
+    every_windows: int = 20_000
+    classes: str = ""
+
+    def __post_init__(self) -> None:
+        if self.every_windows < 1:
+            raise ConfigError(f"validation: found every_windows {self.every_windows}, wanted > 0")
+
+
+@dataclass(frozen=True)
 class RecipeSpec:
     """A whole training run.
 
@@ -190,9 +214,15 @@ class RecipeSpec:
         clip: largest norm of the gradient.
         ema: decay per step of the averaged weights.
         mixed_precision: compute convolutions in bfloat16.
+        recalibrate_windows: windows of the last phase's kind, beyond those it trained on, that
+            the statistics of batch normalisation are measured on at the end; 0 = keep those that
+            were averaged along with the weights.
+        synchronise_norms: batch normalisation sees the whole batch even where several processes
+            share it; on CUDA alone. Otherwise each process normalises by its own share.
+        validation: what the weights are scored on now and then.
 
     Raises:
-        ConfigError: there is no phase or no data.
+        ConfigError: there is no phase or no data, or a number lies outside its range.
     """
 
     phases: tuple[PhaseSpec, ...]
@@ -209,10 +239,16 @@ class RecipeSpec:
     clip: float = 10.0
     ema: float = 0.998
     mixed_precision: bool = True
+    recalibrate_windows: int = 2048
+    synchronise_norms: bool = False
+    validation: ValidationSpec | None = None
 
     def __post_init__(self) -> None:
         if not self.phases:
             raise ConfigError("recipe: found no [[phases]], wanted at least one")
+        if self.recalibrate_windows < 0:
+            found = self.recalibrate_windows
+            raise ConfigError(f"recipe: found recalibrate_windows {found}, wanted 0 or more")
         if not (self.composed or self.footage or self.recordings):
             raise ConfigError(
                 "recipe: found no data, wanted [[composed]], [[footage]] or [[recordings]]"
@@ -237,6 +273,21 @@ class RecipeSpec:
             for index, mix in enumerate(self.recordings)
             if not mix.phases or phase in mix.phases
         )
+
+    def windows_at(self, phase: int, step: int) -> int:
+        """Count the windows that a run has seen after so many steps of a phase; batches are whole.
+
+        Args:
+            phase: number of the phase, from 0; one beyond the last with step 0 is the end.
+            step: steps done in it.
+
+        Example:
+            >>> phases = (PhaseSpec(windows=40, batch=16), PhaseSpec(windows=16, batch=4))
+            >>> RecipeSpec(phases, composed=(ComposedMix(),)).windows_at(1, step=3)
+            44
+        """
+        past = sum(done.windows // done.batch * done.batch for done in self.phases[:phase])
+        return past + (step * self.phases[phase].batch if step else 0)
 
 
 def read_recipe(path: Path) -> RecipeSpec:

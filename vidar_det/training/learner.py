@@ -1,0 +1,136 @@
+"""A phase of a recipe comes in; a network that takes its steps, and their average, go out."""
+
+import copy
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vidar_det.detector.network import SpikingDetector, build_detector
+from vidar_det.detector.spec import DetectorSpec, size_spec
+from vidar_det.errors import TrainingError
+from vidar_det.training.averaging import Averaged
+from vidar_det.training.distributed import ALONE, Processes
+from vidar_det.training.losses import LossTerms
+from vidar_det.training.recipe import RecipeSpec
+from vidar_det.training.simulation import Batch
+from vidar_det.training.step import build_optimiser, learning_rate, train_step
+
+
+def detector_spec(recipe: RecipeSpec, steps: int | None = None) -> DetectorSpec:
+    """Return the spec of the network that a recipe trains, with S steps if given."""
+    encoding = recipe.model.encoding
+    if steps is not None:
+        encoding = replace(encoding, steps=steps)
+    return size_spec(recipe.model.size, recipe.model.classes, encoding, recipe.model.neuron)
+
+
+class Learner:
+    """Network, optimiser and averaged weights during one phase.
+
+    Args:
+        recipe: the settings.
+        number: of the phase, from 0.
+        start: weights to begin with; None draws fresh ones from torch's global seed.
+        processes: those that share each batch.
+
+    Attributes:
+        step: steps done.
+        steps: steps of the phase.
+        network: what learns, in training mode.
+        averaged: its average, the phase's result.
+    """
+
+    def __init__(
+        self,
+        recipe: RecipeSpec,
+        number: int,
+        start: Mapping[str, Tensor] | None = None,
+        processes: Processes = ALONE,
+    ) -> None:
+        self.recipe, self.number, self.start, self.processes = recipe, number, start, processes
+        self.phase = recipe.phases[number]
+        self.step, self.steps = 0, self.phase.windows // self.phase.batch
+        self.network = build_detector(detector_spec(recipe, self.phase.steps))
+        if start is not None:
+            self.network.load_state_dict(dict(start))
+        self.network.to(processes.device).to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]  # torch's stubs miss it
+        self.model = processes.join(self.network, recipe.synchronise_norms)
+        self.optimiser = build_optimiser(self.network, recipe, self.phase)
+        self.averaged = Averaged(self.network, recipe.ema)
+
+    @property
+    def rate(self) -> float:
+        """Learning rate of the next step."""
+        return learning_rate(self.phase, self.step, self.steps)
+
+    def windows_of(self, step: int) -> range:
+        """Return the windows of a step's whole batch."""
+        return range(step * self.phase.batch, (step + 1) * self.phase.batch)
+
+    def learn(self, batch: Batch) -> LossTerms:
+        """Take the next step.
+
+        Args:
+            batch: this process's share of the step's windows.
+
+        Returns:
+            The loss of the whole batch and its parts.
+
+        Raises:
+            TrainingError: the loss or its gradient is not finite.
+        """
+        try:
+            terms = train_step(
+                self.model, self.optimiser, batch, self.recipe, self.rate, self.processes
+            )
+        except TrainingError as error:
+            windows = self.windows_of(self.step)
+            raise TrainingError(
+                f"phase {self.number + 1} of {len(self.recipe.phases)}, step {self.step + 1} of "
+                f"{self.steps}, windows {windows[0]} to {windows[-1]} of the phase: {error}"
+            ) from error
+        self.averaged.update(self.network)
+        self.step += 1
+        return terms
+
+    def to_state(self) -> dict[str, Any]:
+        """Give everything that ``restore`` needs.
+
+        Raises:
+            TrainingError: a weight or statistic is not finite.
+        """
+        for name, value in self.network.state_dict().items():
+            if not value.isfinite().all():
+                raise TrainingError(
+                    f"phase {self.number + 1}, after step {self.step}: {name} is not finite"
+                )
+        return {
+            "phase": self.number,
+            "step": self.step,
+            "start": self.start,
+            "network": self.network.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "averaged": self.averaged.state,
+            "updates": self.averaged.updates,
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go back to where ``to_state`` was called in this phase."""
+        self.network.load_state_dict(state["network"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        device = self.processes.device
+        self.averaged.state = {name: value.to(device) for name, value in state["averaged"].items()}
+        self.averaged.updates, self.step = state["updates"], state["step"]
+
+    def averaged_weights(self) -> dict[str, Tensor]:
+        """Return the averaged weights on the CPU."""
+        return {name: value.cpu() for name, value in self.averaged.state.items()}
+
+    def averaged_network(self) -> SpikingDetector:
+        """Return a copy of the network with the averaged weights, in evaluation mode."""
+        network = copy.deepcopy(self.network)
+        network.load_state_dict(self.averaged.state)
+        return network.eval()
