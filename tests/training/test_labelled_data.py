@@ -8,12 +8,16 @@ import pytest
 from numpy.typing import NDArray
 
 from vidar_det.errors import ConfigError, LabelError, SourceError
+from vidar_det.spikes.procedural import procedural_backgrounds, procedural_sprites
 from vidar_det.spikes.recording import write_recording
+from vidar_det.spikes.scene_spec import SceneSpec
 from vidar_det.spikes.sidecar import RecordingOptions
 from vidar_det.spikes.stream import Sensor
 from vidar_det.training.dataset import SpikeDataset
 from vidar_det.training.labelled_data import ForeignDataset, open_labelled_data
 from vidar_det.training.reading import ReadingSpec, drawn_flip, flip_box
+from vidar_det.training.simulate import SceneSet, simulate_scenes
+from vidar_det.training.windows import labelled_windows
 
 WritePku = Callable[..., Path]
 FLIPS = ("none", "ud", "lr", "both")
@@ -107,3 +111,45 @@ def test_labels_follow_their_pixels(drawn_on: str, pixels: str) -> None:
     on_picture = flip_box(box, size, pixels)
     as_drawn = flip_box(box, size, drawn_on)
     assert flip_box(as_drawn, size, drawn_flip(drawn_on, pixels)) == on_picture
+
+
+def test_one_dataset_in_three_layouts_is_one_dataset(
+    tmp_path: Path,
+    write_pku: WritePku,
+    write_bare: Callable[[Path, NDArray[np.uint8]], None],
+) -> None:
+    scene = SceneSpec(width=64, height=64, objects=(2, 3), height_px=(20, 40))
+    generator = np.random.default_rng(1)
+    scenes = SceneSet(
+        procedural_sprites(generator, 1), procedural_backgrounds(generator, 1, 64, 64), 3, scene, 96
+    )
+    ours = simulate_scenes(tmp_path / "ours", scenes)
+    expected = list(ours.labelled_windows("test", 64))
+    texts, recordings, track = {}, {}, tmp_path / "mot" / "track"
+    for number, item in enumerate(expected):
+        key = f"test/scene/{number + 9}"  # 9, 10, 11: their order is not that of words
+        words = [
+            f"{64 - right},{top},{64 - left},{bottom},{class_id}"
+            for (left, top, right, bottom), class_id in zip(
+                item.truth.xyxy.tolist(), item.truth.class_ids, strict=True
+            )
+        ]
+        texts[key] = " ".join([f"{0.01 + 0.02 * number:.2f}", *words])
+        recordings[key] = item.window.stream[:]
+        write_bare(track.with_name(f"track{number}") / "spikes.dat", item.window.stream[:])
+        rows = [
+            f"48,{index},{left},{top},{right - left},{bottom - top},1,-1,-1,-1"
+            for index, (left, top, right, bottom) in enumerate(item.truth.xyxy.tolist())
+        ]
+        (track.with_name(f"track{number}") / "spikes_gt.txt").write_text("\n".join(rows))
+    numbered = {name: (str(index),) for index, name in enumerate(ours.classes)}
+    square = RecordingOptions(width=64, height=64)
+    pku = open_labelled_data(write_pku(tmp_path / "pku", texts, recordings), classes=numbered)
+    mot = open_labelled_data(tmp_path / "mot", ReadingSpec(options=square, window=64))
+    for data, split in ((pku, "test"), (mot, "all")):
+        windows = labelled_windows(data.folder, data.labels(split), 64, data.open)
+        for found, item in zip(windows, expected, strict=True):
+            assert np.array_equal(found.window.planes, item.window.planes)
+            assert found.truth.xyxy == pytest.approx(item.truth.xyxy, abs=1e-3)
+            if data is pku:
+                assert found.truth.class_ids.tolist() == item.truth.class_ids.tolist()
