@@ -429,9 +429,25 @@ def val(
     out: Annotated[
         Path | None,
         typer.Option(
-            "--out", "-o", metavar="DIR", help="Folder for metrics.json.", show_default="none"
+            "--out",
+            "-o",
+            metavar="DIR",
+            help="Folder for metrics.json, predictions.json and the report.",
+            show_default="none",
         ),
     ] = None,
+    compare: Annotated[
+        str,
+        typer.Option(
+            metavar="OTHER",
+            help="Other weights, or predictions.json of an earlier run on this split.",
+            show_default="none",
+        ),
+    ] = "",
+    with_report: Annotated[
+        bool,
+        typer.Option("--report/--no-report", help="In --out: report.md, report.html, the cost."),
+    ] = True,
     data_format: Annotated[
         DataFormat,
         typer.Option("--format", help="The dataset's layout; auto recognises it."),
@@ -450,11 +466,15 @@ def val(
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Score weights on a labelled dataset: mAP, mAP50 and the classes' average precision (COCO)."""
+    """Score weights on a labelled dataset: average precision (COCO) with intervals, by class.
+
+    In --out also by speed, light, size and origin, with curves, confusions, the worst misses and
+    false alarms, and what the weights cost to run.
+    """
     from vidar_det.commands.compute import prepare_compute
     from vidar_det.commands.console import show_warnings
     from vidar_det.commands.progress import progress
-    from vidar_det.commands.tables import show_accuracy
+    from vidar_det.commands.tables import show_assessment
     from vidar_det.commands.val import METRICS_FILE, ValSettings, validate
     from vidar_det.detector.predictor import load_detector
     from vidar_det.training.class_map import parse_class_map
@@ -463,12 +483,14 @@ def val(
     mapping = parse_class_map(classes) if classes else None
     options = RecordingOptions(width, height, layout, flip, rate_hz)
     reading = ReadingSpec(data_format, options, label_flip)
-    settings = ValSettings(split, mapping, out, overwrite, reading)
     prepare_compute(device, threads)
     detector = load_detector(weights, device=device)
+    is_file = compare.endswith(".json")
+    rival = Path(compare) if is_file else compare and load_detector(compare, device=device)
+    settings = ValSettings(split, mapping, out, overwrite, reading, rival or None, with_report)
     with progress("val", "windows") as report:
         summary = validate(detector, data, settings, report)
-    show_accuracy(summary.accuracy)
+    show_assessment(summary.assessment)
     show_warnings(summary.warnings)
     if as_json:
         typer.echo(json.dumps(summary.to_json()))

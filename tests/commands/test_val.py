@@ -1,10 +1,14 @@
+import dataclasses
 import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from vidar_det.cli import app
 from vidar_det.commands.scoring import SCORED_CONF, score_windows
 from vidar_det.commands.simulate import SimulateSettings, simulate
 from vidar_det.commands.val import ValSettings, validate
@@ -47,6 +51,15 @@ class Oracle(Detector):
         return Detections(truth.xyxy, scores, truth.class_ids)
 
 
+class Blind(Oracle):
+    """Finds nothing."""
+
+    def predict(  # type: ignore[override]
+        self, window: SpikeWindow, thresholds: Thresholds
+    ) -> Detections:
+        return Detections.empty()
+
+
 def test_the_truth_scores_one_in_the_middle_of_each_range(
     dataset: Path, detector: Detector
 ) -> None:
@@ -68,9 +81,92 @@ def test_validation_writes_the_figures_it_returns(
     assert {"mAP", "mAP50", "per_class", "split", "weights"} <= set(written)
     assert set(written["per_class"]) == {"person", "vehicle", "cycle"}
     assert written["conf"] == 0.001
+    assert written["cost"]["windows"] == 3
+    assert written["intervals"]["scenes"] == 3
+    page = (tmp_path / "val" / "report.html").read_text()
+    text = (tmp_path / "val" / "report.md").read_text()
+    for heading in ("Average precision", "Parts of the data", "Worst misses", "Cost"):
+        assert f">{heading}</h2>" in page
+        assert f"## {heading}\n" in text
+    assert "scene_0000" in text  # the gallery names its recordings
     with pytest.raises(OutputError, match="holds files already"):
         validate(detector, dataset, ValSettings(out=tmp_path / "val"))
-    validate(detector, dataset, ValSettings(out=tmp_path / "val", overwrite=True))
+
+
+def test_without_a_report_figures_and_predictions_are_written_alone(
+    dataset: Path, detector: Detector, tmp_path: Path
+) -> None:
+    settings = ValSettings(out=tmp_path / "val", report=False)
+    assert validate(detector, dataset, settings).cost is None
+    names = ["metrics.json", "predictions.json"]
+    assert sorted(path.name for path in (tmp_path / "val").iterdir()) == names
+    validate(detector, dataset, dataclasses.replace(settings, overwrite=True))
+
+
+def test_a_detector_is_compared_with_another_and_with_what_was_written(
+    dataset: Path, detector: Detector, tmp_path: Path
+) -> None:
+    oracle = Oracle(detector, list(open_dataset(dataset).labelled_windows("test", 128)))
+    gain = validate(oracle, dataset, ValSettings(compare=detector)).assessment.comparison
+    assert gain is not None
+    assert gain.other == detector.name
+    assert gain.difference.mAP50.value == pytest.approx(1.0 - gain.other_figures.mAP50.value)
+    assert gain.difference.mAP50.low > 0
+    validate(detector, dataset, ValSettings(out=tmp_path / "val", report=False))
+    written = ValSettings(compare=tmp_path / "val" / "predictions.json")
+    again = validate(oracle, dataset, written).assessment.comparison
+    assert again is not None
+    assert again.difference.mAP.value == pytest.approx(gain.difference.mAP.value, abs=1e-3)
+
+
+def test_a_rival_of_other_classes_is_refused(
+    dataset: Path, detector: Detector, tmp_path: Path
+) -> None:
+    rival = Oracle(detector, [])
+    rival.spec = dataclasses.replace(detector.spec, classes=("person", "tree"))
+    with pytest.raises(LabelError, match=r"oracle: found classes .*'tree'.*wanted"):
+        validate(detector, dataset, ValSettings(out=tmp_path / "val", compare=rival))
+    assert not (tmp_path / "val").exists()
+
+
+@pytest.fixture
+def copy(dataset: Path, tmp_path: Path) -> Path:
+    """A copy of the dataset that a test may damage."""
+    out = tmp_path / "copy"
+    shutil.copytree(dataset, out)
+    return out
+
+
+def test_a_missing_or_short_recording_is_named(copy: Path, detector: Detector) -> None:
+    recording = copy / "recordings" / "scene_00001.dat"
+    whole = recording.read_bytes()
+    recording.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(RangeError, match=r"scene_00001\.dat \(image 2\): found 100 planes"):
+        validate(detector, copy)
+    recording.unlink()
+    with pytest.raises(SourceError, match=r"scene_00001\.dat"):
+        validate(detector, copy)
+
+
+def test_an_empty_split_is_refused(copy: Path, detector: Detector) -> None:
+    path = copy / "annotations" / "test.json"
+    document = json.loads(path.read_text()) | {"images": [], "annotations": []}
+    path.write_text(json.dumps(document))
+    with pytest.raises(LabelError, match=r"test\.json: found no images"):
+        validate(detector, copy)
+
+
+def test_classes_without_boxes_are_null_and_nothing_found_is_zero(
+    copy: Path, detector: Detector
+) -> None:
+    path = copy / "annotations" / "test.json"
+    document = json.loads(path.read_text())
+    persons = [entry | {"category_id": 1} for entry in document["annotations"]]
+    path.write_text(json.dumps(document | {"annotations": persons}))
+    figures = validate(Blind(detector, []), copy).to_json()
+    assert (figures["mAP50"], figures["per_class"]["person"]["AP50"]) == (0.0, 0.0)
+    assert figures["per_class"]["cycle"]["AP50"] is None
+    json.dumps(figures, allow_nan=False)
 
 
 def test_validation_without_a_folder_writes_nothing(
@@ -118,3 +214,21 @@ def test_a_range_shorter_than_the_window_is_refused(detector: Detector, tmp_path
     with pytest.raises(RangeError, match="wanted a window of 128"):
         validate(detector, tmp_path / "short", ValSettings(out=tmp_path / "val"))
     assert not (tmp_path / "val").exists()
+
+
+def test_the_command_compares_with_weights_and_with_predictions(
+    dataset: Path, fresh_weights: Path, tmp_path: Path
+) -> None:
+    told = ["val", "--data", str(dataset), "--weights", str(fresh_weights), "--no-report"]
+    first = CliRunner().invoke(app, [*told, "--out", str(tmp_path), "--json"])
+    assert first.exit_code == 0
+    assert "comparison" not in json.loads(first.stdout)
+    for other in (str(fresh_weights), str(tmp_path / "predictions.json")):
+        found = CliRunner().invoke(app, [*told, "--compare", other, "--json"])
+        difference = json.loads(found.stdout)["comparison"]
+        assert difference["mAP50"]["value"] == pytest.approx(0.0, abs=1e-3)
+        assert "difference to" in found.stderr
+        assert "95% interval" in found.stderr
+    missing = CliRunner().invoke(app, [*told, "--compare", str(tmp_path / "none.json")])
+    assert missing.exit_code == 1
+    assert "none.json: cannot be read" in missing.stderr

@@ -24,7 +24,8 @@ def found_of(*class_ids: int) -> Detections:
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     path = tmp_path / "predictions.json"
-    write_json(path, predictions_document("nano", CLASSES, IMAGES, [found_of(1, 0), found_of()]))
+    found = [found_of(1, 0), found_of()]
+    write_json(path, predictions_document("nano", "traffic", "val", CLASSES, IMAGES, found))
     return path
 
 

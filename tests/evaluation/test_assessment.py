@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from vidar_det.detections.boxes import Detections
+from vidar_det.errors import ShapeError
 from vidar_det.evaluation.accuracy import evaluate
 from vidar_det.evaluation.accuracy_report import accuracy_sections
 from vidar_det.evaluation.assessment import assess
@@ -21,6 +22,10 @@ def blind(images: list[ScoredImage]) -> list[ScoredImage]:
     return [dataclasses.replace(image, detections=Detections.empty()) for image in images]
 
 
+def found_in(images: list[ScoredImage]) -> list[Detections]:
+    return [image.detections for image in images]
+
+
 def test_an_assessment_holds_the_figures_of_its_parts(random_images: Images) -> None:
     images = random_images(1, 20)
     plain = assess(images, CLASSES, bootstrap=QUICK).to_json()
@@ -35,17 +40,19 @@ def test_an_assessment_holds_the_figures_of_its_parts(random_images: Images) -> 
 
 def test_a_rival_is_compared_with(random_images: Images) -> None:
     images = random_images(1, 20)
-    assessment = assess(images, CLASSES, ("blind", blind(images)), QUICK)
+    assessment = assess(images, CLASSES, ("blind", found_in(blind(images))), QUICK)
     plain = assessment.to_json()["comparison"]
     assert (plain["other"], plain["other_figures"]["mAP50"]["value"]) == ("blind", 0.0)
     assert plain["mAP50"]["value"] == pytest.approx(assessment.accuracy.mAP50)
     section = next(s for s in accuracy_sections(assessment) if s.heading == "Compared with blind")
     assert section.table is not None
     assert {row[-1] for row in section.table.rows} == {"yes"}
-    same = assess(images, CLASSES, ("itself", images), QUICK)
+    same = assess(images, CLASSES, ("itself", found_in(images)), QUICK)
     section = next(s for s in accuracy_sections(same) if s.heading == "Compared with itself")
     assert section.table is not None
     assert {row[-1] for row in section.table.rows} == {"no"}
+    with pytest.raises(ShapeError, match="blind: found 19 pictures, wanted 20"):
+        assess(images, CLASSES, ("blind", found_in(images)[1:]), QUICK)
 
 
 def test_the_sections_tell_the_figures(random_images: Images) -> None:

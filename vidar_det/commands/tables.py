@@ -12,6 +12,8 @@ if TYPE_CHECKING:  # a table of a recording needs no torch
     from vidar_det.commands.info import RecordingSummary
     from vidar_det.commands.predict import PredictionSummary
     from vidar_det.evaluation.accuracy import AccuracyReport
+    from vidar_det.evaluation.assessment import Assessment
+    from vidar_det.evaluation.bootstrap import Estimate, Figures
 
 
 def show_recording(summary: "RecordingSummary") -> None:
@@ -62,6 +64,41 @@ def show_accuracy(accuracy: "AccuracyReport") -> None:
     rows.append(["all", "", _share(accuracy.mAP50), _share(accuracy.mAP)])
     title = f"average precision over {accuracy.images} windows"
     show_table(title, ["class", ">objects", ">AP50", ">AP50-95"], rows)
+
+
+def show_assessment(assessment: "Assessment") -> None:
+    """Print average precision with its intervals, and the difference to another detector."""
+    accuracy, figures = assessment.accuracy, assessment.figures
+    objects = [f"{found.objects:,}" for found in accuracy.per_class.values()]
+    title = (
+        f"average precision over {accuracy.images} windows of {figures.scenes} scenes "
+        f"({figures.bootstrap.level:.0%} interval)"
+    )
+    show_table(title, ["class", ">objects", ">AP50", ">AP50-95"], _precision_rows(figures, objects))
+    comparison = assessment.comparison
+    if comparison is not None:
+        rows = _precision_rows(comparison.difference, objects, sign="+")
+        title = f"difference to {comparison.other}: above 0 is better"
+        show_table(title, ["class", ">objects", ">AP50", ">AP50-95"], rows)
+
+
+def _precision_rows(figures: "Figures", objects: Sequence[str], sign: str = "") -> list[list[str]]:
+    per_class = zip(figures.per_class.items(), objects, strict=True)
+    rows = [
+        [name, count, _estimate(each["AP50"], sign), _estimate(each["AP"], sign)]
+        for (name, each), count in per_class
+    ]
+    return [*rows, ["all", "", _estimate(figures.mAP50, sign), _estimate(figures.mAP, sign)]]
+
+
+def _estimate(estimate: "Estimate", sign: str) -> str:
+    """A figure and its interval; a dash where there was nothing to find."""
+    if math.isnan(estimate.value):
+        return "-"
+    value = f"{estimate.value:{sign}.3f}"
+    if math.isnan(estimate.low):
+        return f"{value} (one scene)"
+    return f"{value} ({estimate.low:{sign}.3f} to {estimate.high:{sign}.3f})"
 
 
 def show_checks(results: Sequence["CheckResult"]) -> None:

@@ -1,12 +1,12 @@
 """What a detector found on a split goes to a file and comes back, to be compared with another."""
 
+import dataclasses
 import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from vidar_det.detections.boxes import Detections
 from vidar_det.detections.coco import categories_of, detections_of, results_of, take
@@ -20,6 +20,8 @@ _FACTS = ("id", "file_name", "plane_start", "plane_count")
 
 def predictions_document(
     weights: str,
+    data: str,
+    split: str,
     classes: Sequence[str],
     images: Sequence[ImageRecord],
     detections: Sequence[Detections],
@@ -28,15 +30,17 @@ def predictions_document(
 
     Args:
         weights: who detected.
+        data: the dataset's folder.
+        split: the split.
         classes: names; a class id is an index into them.
         images: the labelled ranges.
         detections: what was found in each.
 
     Returns:
-        ``weights, images, categories, detections``, ready for ``write_json``.
+        ``weights, data, split, images, categories, detections``, ready for ``write_json``.
 
     Example:
-        >>> predictions_document("nano", ["person"], [], [])["categories"]
+        >>> predictions_document("nano", "traffic", "val", ["person"], [], [])["categories"]
         [{'id': 1, 'name': 'person'}]
     """
     results = [
@@ -46,6 +50,8 @@ def predictions_document(
     ]
     return {
         "weights": weights,
+        "data": data,
+        "split": split,
         "images": [{name: getattr(image, name) for name in _FACTS} for image in images],
         "categories": categories_of(classes),
         "detections": results,
@@ -90,10 +96,25 @@ def read_predictions(
                 f"{where}: image {image.id}: found {found}, wanted {wanted}: "
                 "predictions of another split or dataset?"
             )
-    table = np.array([list(classes).index(name) for name in known], np.int64)
     found_in = detections_of(take(document, "detections", list, where))
-    found = [_renumbered(found_in.get(image.id), table, where) for image in images]
-    return take(document, "weights", str, where), found
+    highest = max((int(found.class_ids.max()) for found in found_in.values()), default=-1)
+    if highest >= len(known):
+        raise LabelError(f"{where}: found category id {highest + 1}, wanted 1..{len(known)}")
+    found = [found_in.get(image.id, Detections.empty()) for image in images]
+    return take(document, "weights", str, where), [renumber(f, known, classes) for f in found]
+
+
+def renumber(detections: Detections, known: Sequence[str], wanted: Sequence[str]) -> Detections:
+    """Give the same detections the class ids of another list of the same classes.
+
+    Example:
+        >>> box, score = np.zeros((1, 4), np.float32), np.ones(1, np.float32)
+        >>> found = Detections(box, score, np.array([0]))
+        >>> renumber(found, ["person", "cycle"], ["cycle", "person"]).class_ids
+        array([1])
+    """
+    table = np.array([list(wanted).index(name) for name in known], np.int64)
+    return dataclasses.replace(detections, class_ids=table[detections.class_ids])
 
 
 def _load(path: Path) -> dict[str, Any]:
@@ -107,12 +128,3 @@ def _load(path: Path) -> dict[str, Any]:
         kind = type(document).__name__
         raise FormatError(f"{path}: found a {kind}, wanted an object as val writes it")
     return document
-
-
-def _renumbered(found: Detections | None, table: NDArray[np.int64], where: str) -> Detections:
-    if found is None:
-        return Detections.empty()
-    if found.class_ids.max(initial=0) >= len(table):
-        wanted = f"wanted 1..{len(table)}"
-        raise LabelError(f"{where}: found category id {found.class_ids.max() + 1}, {wanted}")
-    return Detections(found.xyxy, found.scores, table[found.class_ids])

@@ -1,9 +1,12 @@
 """Scored pictures come in; everything that is told of their accuracy goes out."""
 
+import dataclasses
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from vidar_det.detections.boxes import Detections
+from vidar_det.errors import ShapeError
 from vidar_det.evaluation.accuracy import AccuracyReport, summarize
 from vidar_det.evaluation.bootstrap import BootstrapSpec, Figures, compare, estimate
 from vidar_det.evaluation.confusion import ConfusionMatrix, count_confusions
@@ -81,7 +84,7 @@ class Assessment:
 def assess(
     images: Iterable[ScoredImage],
     classes: Sequence[str],
-    rival: tuple[str, Sequence[ScoredImage]] | None = None,
+    rival: tuple[str, Sequence[Detections]] | None = None,
     bootstrap: BootstrapSpec | None = None,
 ) -> Assessment:
     """Measure the accuracy of detections in every way there is.
@@ -89,8 +92,8 @@ def assess(
     Args:
         images: the pictures.
         classes: names; a class id is an index into them.
-        rival: name of another detector, and the same pictures in the same order with what it
-            found; None compares with nobody.
+        rival: name of another detector, and what it found on each of the pictures; None compares
+            with nobody.
         bootstrap: how scenes are drawn; the defaults if None.
 
     Returns:
@@ -98,19 +101,13 @@ def assess(
 
     Raises:
         LabelError: a class id has no name.
-        ShapeError: the rival's pictures are others.
+        ShapeError: the rival saw more pictures, or fewer.
 
     Example:
         >>> assess([], ["person"]).accuracy.images
         0
     """
     judgement = judge(images, classes)
-    comparison = None
-    if rival is not None:
-        name, theirs = rival
-        other = judge(theirs, classes)
-        difference = compare(judgement, other, bootstrap)
-        comparison = Comparison(name, difference, estimate(other, bootstrap))
     return Assessment(
         judgement=judgement,
         accuracy=summarize(judgement),
@@ -119,5 +116,19 @@ def assess(
         curves=draw_curves(judgement),
         confusion=count_confusions(judgement.images, judgement.classes),
         cases=find_cases(judgement),
-        comparison=comparison,
+        comparison=None if rival is None else _compare(judgement, *rival, bootstrap),
     )
+
+
+def _compare(
+    judgement: Judgement, name: str, found: Sequence[Detections], bootstrap: BootstrapSpec | None
+) -> Comparison:
+    images = judgement.images
+    if len(found) != len(images):
+        raise ShapeError(f"{name}: found {len(found)} pictures, wanted {len(images)}")
+    theirs = [
+        dataclasses.replace(image, detections=detections)
+        for image, detections in zip(images, found, strict=True)
+    ]
+    other = judge(theirs, judgement.classes)
+    return Comparison(name, compare(judgement, other, bootstrap), estimate(other, bootstrap))
