@@ -189,10 +189,12 @@ def pooled(counts: NDArray[np.uint16], side: int) -> NDArray[np.uint16]:
         >>> pooled(np.array([[[1, 2, 5, 5], [3, 4, 5, 6]]], np.uint16), 2).tolist()
         [[[2, 5]]]
     """
-    bins, height, width = counts.shape
-    squares = counts.reshape(bins, height // side, side, width // side, side)
-    means: NDArray[np.uint16] = np.rint(squares.mean(axis=(2, 4))).astype(np.uint16)
-    return means
+    light = np.zeros(counts[:, ::side, ::side].shape, np.float32)
+    for row in range(side):
+        for column in range(side):
+            light += counts[:, row::side, column::side]
+    light /= side**2
+    return np.rint(light).astype(np.uint16)
 
 
 def shrunk(boxes: SceneBoxes, side: int) -> SceneBoxes:
