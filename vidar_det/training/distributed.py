@@ -72,7 +72,7 @@ class Processes:
         if synchronise_norms:
             network = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]  # untyped in torch
         device_ids = [self.device] if self.device.type == "cuda" else None
-        return DistributedDataParallel(network, device_ids, broadcast_buffers=False)
+        return DistributedDataParallel(network, device_ids)
 
     def add_up(self, value: Tensor) -> Tensor:
         """Sum a tensor over all processes; no gradient flows through the sum."""
