@@ -1,10 +1,16 @@
+import csv
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from vidar_det.commands.simulate import SimulateSettings, simulate
 from vidar_det.commands.train import TrainSettings, train_recipe
+from vidar_det.commands.val import ValSettings, validate
 from vidar_det.detector.predictor import load_detector
-from vidar_det.errors import CheckpointError, ConfigError, OutputError, SourceError
+from vidar_det.errors import CheckpointError, ConfigError, LabelError, OutputError, SourceError
+from vidar_det.training.capture import CaptureSpec
 
 RECIPE = """
 width = 64
@@ -50,6 +56,86 @@ def test_a_run_is_refused_resumed_or_replaced(recipe: Path, tmp_path: Path) -> N
     assert len((run / "progress.csv").read_text().splitlines()) == rows
     train_recipe(recipe, run, TrainSettings(workers=0, overwrite=True))
     assert len((run / "progress.csv").read_text().splitlines()) == rows
+
+
+@pytest.fixture(scope="module")
+def traffic(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A spike dataset of two short scenes, with a split ``test``."""
+    folder = tmp_path_factory.mktemp("data") / "traffic"
+    capture = CaptureSpec(seed=4)
+    settings = SimulateSettings(capture=capture, planes=128, size=(96, 64), count=2)
+    simulate("street", folder, settings)
+    return folder
+
+
+VALIDATION = """
+[validation]
+data = "traffic"
+split = "test"
+every_windows = 2
+"""
+
+
+def test_the_weights_are_scored_on_a_dataset_while_they_learn(
+    recipe: Path, tmp_path: Path, traffic: Path
+) -> None:
+    recipe.write_text(RECIPE + VALIDATION)
+    train_recipe(recipe, tmp_path / "run", replace(HERE, data_root=traffic.parent))
+    with (tmp_path / "run" / "validation.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["windows"]) for row in rows] == [2, 4, 4]
+    names = ("mAP", "mAP50", "AP50_person", "AP50_vehicle", "AP50_cycle")
+    assert tuple(rows[0])[3:] == names
+    assert all(0 <= float(row["mAP50"]) <= 1 for row in rows)
+    # the last row is of the weights as they are stored
+    summary = validate(load_detector(str(tmp_path / "run")), traffic, ValSettings(split="test"))
+    assert float(rows[-1]["mAP50"]) == pytest.approx(summary.accuracy.mAP50, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        (('"traffic"', '"trafic"'), SourceError, "trafic"),
+        (('"test"', '"tset"'), LabelError, "no split 'tset'; did you mean 'test'"),
+        (("= 2", '= 2\nclasses = "persn"'), LabelError, "did you mean 'person'"),
+        (("= 2", "= 0"), ConfigError, "every_windows 0"),
+    ],
+)
+def test_a_dataset_that_does_not_fit_is_refused_before_the_run(
+    recipe: Path,
+    tmp_path: Path,
+    traffic: Path,
+    change: tuple[str, str],
+    error: type[Exception],
+    message: str,
+) -> None:
+    recipe.write_text(RECIPE + VALIDATION.replace(*change))
+    with pytest.raises(error, match=message):
+        train_recipe(recipe, tmp_path / "run", replace(HERE, data_root=traffic.parent))
+    assert not (tmp_path / "run").exists()
+
+
+def test_tensorboard_shows_the_same_figures(recipe: Path, tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard", reason="the extra [tensorboard] is not installed")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    train_recipe(recipe, tmp_path / "run", replace(HERE, tensorboard=True))
+    events = EventAccumulator(str(tmp_path / "run" / "tensorboard"))
+    events.Reload()
+    scalars = [(event.step, event.value) for event in events.Scalars("loss/total")]
+    with (tmp_path / "run" / "progress.csv").open(newline="") as file:
+        losses = [float(row["total"]) for row in csv.DictReader(file)]
+    assert [step for step, _ in scalars] == [2, 4]
+    assert [value for _, value in scalars] == pytest.approx(losses, abs=1e-4)
+
+
+def test_without_tensorboard_the_run_says_what_to_install(
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(ConfigError, match=r"pip install 'vidar-det\[tensorboard\]'"):
+        train_recipe(recipe, tmp_path / "run", replace(HERE, tensorboard=True))
+    assert not (tmp_path / "run").exists()
 
 
 def test_another_recipe_cannot_go_on_with_a_run(recipe: Path, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vidar_det.detector.checkpoint import WEIGHTS_FILE, save_checkpoint
+from vidar_det.detector.checkpoint import WEIGHTS_FILE, load_network, save_checkpoint
 from vidar_det.detector.encoding import encode
 from vidar_det.detector.network import SpikingDetector, build_detector
 from vidar_det.detector.normalisation import recalibrate
@@ -179,7 +179,7 @@ class _Run:
         path = self.files.folder / WEIGHTS_FILE
         save_checkpoint(path, network, version=f"seed {self.recipe.seed}")
         if is_last:
-            self._score(network, number + 1, 0)
+            self._score(load_network(path), number + 1, 0)  # as they are stored: in float16
             draw_curves(self.files.folder, self.recipe)
 
     @property
