@@ -148,6 +148,16 @@ def test_a_missing_or_short_recording_is_named(copy: Path, detector: Detector) -
         validate(detector, copy)
 
 
+def test_labels_without_scenes_are_warned_of(copy: Path, detector: Detector) -> None:
+    assert "scene" not in " ".join(validate(detector, copy).warnings)
+    path = copy / "annotations" / "test.json"
+    document = json.loads(path.read_text())
+    for image in document["images"]:
+        del image["scene"]
+    path.write_text(json.dumps(document))
+    assert "3 images name no scene" in " ".join(validate(detector, copy).warnings)
+
+
 def test_an_empty_split_is_refused(copy: Path, detector: Detector) -> None:
     path = copy / "annotations" / "test.json"
     document = json.loads(path.read_text()) | {"images": [], "annotations": []}

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vidar_det.errors import ShapeError
-from vidar_det.evaluation.matching import SIZES, Judgement, ScoredImage, judge
+from vidar_det.evaluation.matching import HIT, SIZES, Judgement, ScoredImage, judge
 from vidar_det.evaluation.precision import average_precision
 
 CLASSES = ["person", "vehicle", "cycle"]
@@ -62,6 +62,17 @@ def test_fewer_overlaps_give_the_first_of_them(random_images: Images) -> None:
     np.testing.assert_array_equal(
         average_precision(matches, overlaps=1), average_precision(matches)[:, :1]
     )
+
+
+def test_a_lighter_false_alarm_costs_less_and_none_costs_nothing(random_images: Images) -> None:
+    matches = judge(random_images(2, 30), CLASSES).matches()[0]
+    figures = [
+        float(average_precision(matches, overlaps=1, alarm_weight=weight)[0, 0])
+        for weight in (2.0, 1.0, 0.5, 0.0)
+    ]
+    assert figures == sorted(figures)
+    shown = (matches.verdicts[0] == HIT).sum() / matches.objects.sum()
+    assert figures[-1] == pytest.approx(shown, abs=0.01)
 
 
 def test_weights_that_do_not_fit_are_refused(random_images: Images) -> None:

@@ -91,6 +91,22 @@ def test_pictures_are_told_apart_by_what_they_say() -> None:
     assert "kind" not in slices_of(*images[:2])
 
 
+def test_normalised_precision_does_not_fall_because_objects_are_few() -> None:
+    # of either speed half of the objects are found, and each hit comes with a false alarm
+    found = [(ALARM, 0.9), (STILL, 0.9)]
+    still = [image_of([0.0], found), image_of([0.0], [])]
+    fast = [image_of([3000.0], found), image_of([3000.0], [])]
+    images = [*still, *still, *fast, *still, *still] * 8
+    by_speed = slices_of(*images)["speed_px_s"]
+    overall = summarize(judge(images, ["person"])).mAP50
+    assert by_speed[">1000"].mAP50.value < 0.5 * by_speed["0"].mAP50.value
+    for name in ("0", ">1000"):
+        normalised = by_speed[name].normalised50
+        assert normalised is not None
+        assert normalised.value == pytest.approx(overall, rel=0.1)
+    assert slices_of(*fast)["size"]["medium"].normalised50 is None
+
+
 def test_recall_counts_what_a_user_is_shown() -> None:
     weak = image_of([0.0, 0.0], [(STILL, 0.3), (FAST, 0.2)])
     assert slices_of(weak)["speed_px_s"]["0"].recall == 0.5

@@ -22,6 +22,7 @@ from vidar_det.detector.predictor import Detector
 from vidar_det.errors import LabelError
 from vidar_det.evaluation.accuracy import AccuracyReport
 from vidar_det.evaluation.assessment import Assessment, assess
+from vidar_det.evaluation.bootstrap import scene_of
 from vidar_det.evaluation.cost import Cost
 from vidar_det.evaluation.matching import ScoredImage
 from vidar_det.outputs import write_json
@@ -69,9 +70,15 @@ class ValSummary:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What the labels' reader met, and classes without boxes, one sentence each."""
+        """What the labels' reader met and what the figures lack, one sentence each."""
         empty = [name for name, found in self.accuracy.per_class.items() if not found.objects]
         sentences = [f"class {name!r} has no boxes to find here" for name in empty]
+        nameless = sum(not scene_of(image) for image in self.assessment.judgement.images)
+        if nameless > 1:
+            sentences.append(
+                f"{nameless:,} images name no scene: each recording counts as one, so intervals "
+                "are too narrow where several show the same place"
+            )
         return (*self.labels.warnings, *sentences)
 
 

@@ -112,18 +112,25 @@ def _difference(
 def _slices(assessment: Assessment) -> Section:
     text = """
         By speed (of the object in the picture, pixels per second) and size, objects outside a slice
-        are neither hit nor miss, and every false alarm counts in every slice (by size: of that
-        size): where few objects stand among them precision falls, so compare AP between slices of
-        similar numbers only. Recall is the share of objects that a detection of a score of at least
-        0.25 finds; false alarms do not change it. By light, kind and source, pictures are scored
-        apart.
+        are neither hit nor miss; by light, kind and source, pictures are scored apart. Recall is
+        the share of objects that a detection of a score of at least 0.25 finds.
+
+        At every speed all false alarms count, so AP50 falls where objects are few. To compare
+        speeds take normalised AP50, for which each class is as frequent as over all (Hoiem and
+        others, Diagnosing Error in Object Detectors, ECCV 2012), or recall.
     """
     rows = [
-        (fact, name, each.pictures, each.objects, *each.mAP50, each.mAP, each.recall)
+        (
+            *(fact, name, each.pictures, each.objects, *each.mAP50, each.mAP, each.recall),
+            *(each.normalised50 or (None, None, None)),
+        )
         for fact, group in assessment.slices.items()
         for name, each in group.items()
     ]
-    columns = ("by", "slice", "pictures", "objects", "AP50", "from", "to", "AP", "recall")
+    columns = (
+        *("by", "slice", "pictures", "objects", "AP50", "from", "to", "AP", "recall"),
+        *("normalised AP50", "from", "to"),
+    )
     pictures = [slices_picture(assessment.slices)]
     return Section("Parts of the data", text, Table(columns, rows), pictures)
 

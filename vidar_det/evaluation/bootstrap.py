@@ -129,10 +129,15 @@ def scene_numbers(images: Sequence[ScoredImage]) -> NDArray[np.int64]:
     numbers: dict[object, int] = {}
     found = []
     for index, image in enumerate(images):
-        record = image.record
-        name = index if record is None else (record.origin.scene or record.file_name)
+        recording = image.record and image.record.file_name
+        name = scene_of(image) or recording or index
         found.append(numbers.setdefault(name, len(numbers)))
     return np.array(found, np.int64)
+
+
+def scene_of(image: ScoredImage) -> str | None:
+    """Name the scene of a picture; None where its labels do not."""
+    return image.record and image.record.origin.scene
 
 
 def estimate(judgement: Judgement, bootstrap: BootstrapSpec | None = None) -> Figures:
@@ -189,10 +194,15 @@ def compare(
 
 
 def resample(
-    matches: Sequence[ClassMatches], draws: NDArray[np.int64], overlaps: int = 10
+    matches: Sequence[ClassMatches],
+    draws: NDArray[np.int64],
+    overlaps: int = 10,
+    alarm_weights: Sequence[float] | None = None,
 ) -> NDArray[np.float64]:
     """Average precision of each class in each draw: ``(R, classes, overlaps) float64``."""
-    found = [average_precision(each, draws, overlaps) for each in matches]
+    counts = [1.0] * len(matches) if alarm_weights is None else alarm_weights
+    pairs = zip(matches, counts, strict=True)
+    found = [average_precision(each, draws, overlaps, weight) for each, weight in pairs]
     return np.stack(found, axis=1) if found else np.zeros((len(draws), 0, overlaps))
 
 

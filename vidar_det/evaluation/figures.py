@@ -19,6 +19,12 @@ COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 """Okabe and Ito, "Color Universal Design" (2008), without the yellow that vanishes on white."""
 _STYLES = ("-", "--", ":")
 _DPI = 130
+_NORMALISED: dict[str, Any] = {
+    "label": "AP50, normalised",
+    "markersize": 6,
+    "markerfacecolor": "none",
+    "markeredgecolor": COLOURS[2],
+}
 
 
 def precision_recall_picture(curves: Curves) -> Picture:
@@ -94,6 +100,10 @@ def slices_picture(slices: Slices) -> Picture:
         value, low, high = np.array([each.mAP50 for each in figures]).reshape(-1, 3).T
         axes.hlines(rows, low, high, color=COLOURS[0], linewidth=2, alpha=0.5)
         axes.plot(value, rows, "o", color=COLOURS[0], markersize=5, label="AP50, with its interval")
+        normalised = [
+            each.normalised50.value if each.normalised50 else math.nan for each in figures
+        ]
+        axes.plot(normalised, rows, "D", **_NORMALISED)
         recall = [each.recall for each in figures]
         axes.plot(recall, rows, "|", color=COLOURS[1], markersize=9, label="recall at 0.25")
         axes.set_yticks(rows, [f"{name} ({each.objects:,})" for name, each in group.items()])
@@ -102,8 +112,11 @@ def slices_picture(slices: Slices) -> Picture:
         axes.spines[["top", "right"]].set_visible(False)
         axes.tick_params(labelsize=8)
         axes.yaxis.label.set_size(8)
-    panels[0].legend(fontsize=7, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
-    caption = "AP50 and recall of parts of the data; in brackets how many objects there are."
+    panels[0].legend(fontsize=7, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3)
+    caption = (
+        "AP50 and recall of parts of the data; in brackets how many objects there are. Speeds are "
+        "compared by normalised AP50."
+    )
     return Picture(_png(figure), caption)
 
 

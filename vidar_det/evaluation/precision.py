@@ -16,7 +16,10 @@ RECALLS = np.linspace(0.0, 1.0, 101)
 
 
 def average_precision(
-    matches: ClassMatches, weights: NDArray[np.int64] | None = None, overlaps: int = 10
+    matches: ClassMatches,
+    weights: NDArray[np.int64] | None = None,
+    overlaps: int = 10,
+    alarm_weight: float = 1.0,
 ) -> NDArray[np.float64]:
     """Average precision of one class: the mean over 101 recalls of the best precision there or on.
 
@@ -25,6 +28,7 @@ def average_precision(
         weights: ``(R, I) int64``, 0 or more: how often each picture counts, R times over. None
             counts each once.
         overlaps: how many of the overlaps 0.50:0.05:0.95 to judge at, lowest first.
+        alarm_weight: what a false alarm counts, in hits.
 
     Returns:
         ``(R, overlaps) float64``; NaN where there is no object to find. It equals COCOeval's on
@@ -54,14 +58,14 @@ def average_precision(
         is_hit = np.flatnonzero(verdicts == HIT)
         for draw in np.flatnonzero(objects).tolist():
             _count(verdicts, matches.pictures, weights[draw], counts)
-            average[draw, overlap] = _mean_precision(counts[:, is_hit], objects[draw])
+            average[draw, overlap] = _mean_precision(counts[:, is_hit], objects[draw], alarm_weight)
     return average
 
 
-def _mean_precision(counts: NDArray[np.int64], objects: int) -> float:
+def _mean_precision(counts: NDArray[np.int64], objects: int, alarm_weight: float) -> float:
     """Interpolate as COCOeval does, from the hits alone: between two hits precision only falls."""
     hits, alarms = counts
-    precision = hits / (hits + alarms + np.spacing(1))
+    precision = hits / (hits + alarm_weight * alarms + np.spacing(1))
     best = np.maximum.accumulate(precision[::-1])[::-1]
     reached = np.searchsorted(hits / objects, RECALLS)
     return float(best[reached[reached < len(best)]].sum() / len(RECALLS))

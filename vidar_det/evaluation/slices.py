@@ -1,5 +1,11 @@
-"""Judged pictures come in; average precision by speed, light, size and origin goes out."""
+"""Judged pictures come in; average precision by speed, light, size and origin goes out.
 
+All false alarms count at every speed, so precision falls where objects are few. Normalised average
+precision takes each class for as frequent in the slice as it is over all: Hoiem, Chodpathumwan,
+Dai, "Diagnosing Error in Object Detectors", ECCV 2012, section 2.2.
+"""
+
+import dataclasses
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -50,6 +56,7 @@ class SliceFigures:
         recall: share of the objects that a detection of a score of at least 0.25 finds, at overlap
             0.50; unlike precision it does not fall when few objects stand among many false alarms.
         per_class: class name -> its AP50 and its objects; NaN without any object.
+        normalised50: mAP50 normalised, with its interval; None but by speed.
     """
 
     pictures: int
@@ -58,6 +65,7 @@ class SliceFigures:
     mAP50: Estimate
     recall: float
     per_class: Mapping[str, tuple[float, int]]
+    normalised50: Estimate | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Give everything, ready for ``write_json``; NaN becomes None."""
@@ -66,6 +74,7 @@ class SliceFigures:
             "objects": self.objects,
             "mAP": _known(self.mAP),
             "mAP50": self.mAP50.to_json(),
+            "normalised50": None if self.normalised50 is None else self.normalised50.to_json(),
             "recall": _known(self.recall),
             "per_class": {
                 name: {"AP50": _known(precision), "objects": objects}
@@ -85,8 +94,7 @@ def measure_slices(judgement: Judgement, bootstrap: BootstrapSpec | None = None)
     found, the detection that finds one is neither hit nor miss, and what finds nothing stays a
     false alarm of every slice (by size, as COCO has it, only of its own size). By ``light``,
     ``kind`` and ``source`` whole pictures are. What is not known makes a slice ``unknown``.
-    Precision depends on how many objects there are for each false alarm: compare it between slices
-    of similar numbers only, else recall.
+    Compare speeds by their normalised precision, or by recall.
 
     Args:
         judgement: the verdicts on all objects.
@@ -109,7 +117,15 @@ def measure_slices(judgement: Judgement, bootstrap: BootstrapSpec | None = None)
         weights = draws if picked is None else draws * picked
         return _figures(judgement, some, weights, bootstrap.level)
 
-    found = {"speed_px_s": {name: measure(each) for name, each in _by_speed(judgement)}}
+    def measure_speed(some: Sequence[ClassMatches]) -> SliceFigures:
+        shares = [_share(part, whole) for part, whole in zip(some, matches, strict=True)]
+        means = mean_known(resample(some, draws, 1, shares))[:, 0]
+        figures = measure(some)
+        scenes = _scenes_with(judgement, some, draws[0])
+        normalised = estimate_of(means, bootstrap.level, scenes)
+        return dataclasses.replace(figures, normalised50=normalised)
+
+    found = {"speed_px_s": {name: measure_speed(each) for name, each in _by_speed(judgement)}}
     for fact, stated in _stated_facts(judgement.images).items():
         names = [*LIGHTS, *sorted(set(stated) - {*LIGHTS, UNKNOWN}), UNKNOWN]
         found[fact] = {
@@ -168,8 +184,6 @@ def _figures(
 ) -> SliceFigures:
     once = weights[:1]
     objects = [int((once @ each.objects)[0]) for each in matches]
-    holds = np.sum([each.objects for each in matches], axis=0) * once[0] > 0
-    scenes = len(set(scene_numbers(judgement.images)[holds].tolist()))
     means = mean_known(resample(matches, weights, overlaps=1))[:, 0]
     exact = resample(matches, once)
     hits = sum(_count_shown_hits(each, once[0]) for each in matches)
@@ -178,10 +192,23 @@ def _figures(
         pictures=int(once.sum()),
         objects=sum(objects),
         mAP=float(mean_known(exact).mean()),
-        mAP50=estimate_of(means, level, scenes),
+        mAP50=estimate_of(means, level, _scenes_with(judgement, matches, once[0])),
         recall=hits / sum(objects) if sum(objects) else math.nan,
         per_class={name: (precision, count) for name, precision, count in columns},
     )
+
+
+def _scenes_with(
+    judgement: Judgement, matches: Sequence[ClassMatches], picked: NDArray[np.int64]
+) -> int:
+    """How many scenes have an object to find."""
+    holds = np.sum([each.objects for each in matches], axis=0) * picked > 0
+    return len(set(scene_numbers(judgement.images)[holds].tolist()))
+
+
+def _share(part: ClassMatches, whole: ClassMatches) -> float:
+    """Share of a class's objects that are in a slice."""
+    return float(part.objects.sum() / max(1, whole.objects.sum()))
 
 
 def _count_shown_hits(matches: ClassMatches, weights: NDArray[np.int64]) -> int:
