@@ -398,13 +398,14 @@ def train(
 
     Several processes train one network under torchrun --nproc-per-node N -m vidar_det train ...
     """
+    from vidar_det.commands.console import show_warnings
     from vidar_det.commands.progress import progress
     from vidar_det.commands.train import TrainSettings, train_recipe
     from vidar_det.training.distributed import own_rank
 
     settings = TrainSettings(data_root, resume, overwrite, workers, threads, device, tensorboard)
     with progress("train", "steps", is_shown=own_rank() == 0) as report:
-        path = train_recipe(recipe, out, settings, report)
+        path = train_recipe(recipe, out, settings, report, show_warnings)
     if own_rank() == 0:
         typer.echo(path)
 

@@ -2,7 +2,7 @@
 
 import contextlib
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,12 +17,13 @@ from vidar_det.errors import OutputError
 from vidar_det.outputs import prepare_output_folder
 from vidar_det.training.class_map import complete_class_map, parse_class_map
 from vidar_det.training.curves import CURVES_FILE
-from vidar_det.training.dataset import open_dataset
 from vidar_det.training.distributed import joined_processes, own_device
+from vidar_det.training.labelled_data import open_labelled_data
 from vidar_det.training.loop import Progress, RunSpec, Validate, train
 from vidar_det.training.recipe import RecipeSpec, ValidationSpec, read_recipe
 from vidar_det.training.run_files import PROGRESS_FILE, STATE_FILE, VALIDATION_FILE
 from vidar_det.training.sources import open_data
+from vidar_det.training.windows import labelled_windows
 
 RECIPE_FILE = "recipe.toml"
 TENSORBOARD_FOLDER = "tensorboard"
@@ -60,6 +61,7 @@ def train_recipe(
     out: str | Path,
     settings: TrainSettings | None = None,
     report: Report = lambda done, total, note: None,
+    warn: Callable[[Sequence[str]], None] = lambda sentences: None,
 ) -> Path:
     """Train a recipe into a folder.
 
@@ -74,6 +76,8 @@ def train_recipe(
         out: the folder.
         settings: how to carry the run out.
         report: told after every step, with the phase and the parts of the loss.
+        warn: told once, before the first step, what is to know about labelled recordings: boxes
+            that were dropped, classes without boxes.
 
     Returns:
         Path of the finished checkpoint.
@@ -100,6 +104,7 @@ def train_recipe(
         how = RunSpec(settings.resume, settings.workers, processes)
         if not processes.is_first:
             return train(spec, data.windows, out, how)
+        warn(data.warnings)
         teller, validate = _Teller(spec, report), None
         if settings.tensorboard:
             teller.add = stack.enter_context(tensorboard_scalars(out / TENSORBOARD_FOLDER))
@@ -117,7 +122,7 @@ def train_recipe(
 def open_validation(
     recipe: RecipeSpec, spec: ValidationSpec, root: Path, device: str = "cpu"
 ) -> Validate:
-    """Open the dataset that a recipe validates on, and check it.
+    """Open the dataset that a recipe validates on, in whatever layout, and check it.
 
     Args:
         recipe: names the net's classes and windows.
@@ -135,14 +140,16 @@ def open_validation(
     """
     known = recipe.model.classes
     classes = parse_class_map(spec.classes) if spec.classes else {}
-    dataset = open_dataset(root / spec.data, complete_class_map(classes, known))
     encoding = recipe.model.encoding
-    steps = max(encoding.steps, *(phase.steps for phase in recipe.phases))
-    dataset.labelled_windows(spec.split, steps * encoding.bin_planes)
+    longest = encoding.bin_planes * max(encoding.steps, *(phase.steps for phase in recipe.phases))
+    folder, reading = root / spec.data, spec.reading(longest)
+    dataset = open_labelled_data(folder, reading, complete_class_map(classes, known))
+    labels = dataset.labels(spec.split)
+    labelled_windows(dataset.folder, labels, longest, dataset.open)
 
     def score(network: SpikingDetector) -> Mapping[str, float]:
         detector = Detector(TorchRuntime(network, device), network.spec, "averaged", "", 0)
-        windows = dataset.labelled_windows(spec.split, network.spec.window)
+        windows = labelled_windows(dataset.folder, labels, network.spec.window, dataset.open)
         accuracy = score_windows(detector, windows)
         per_class = {f"AP50_{name}": figures.AP50 for name, figures in accuracy.per_class.items()}
         return {"mAP": accuracy.mAP, "mAP50": accuracy.mAP50, **per_class}

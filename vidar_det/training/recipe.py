@@ -8,9 +8,9 @@ from vidar_det.config import build_spec
 from vidar_det.detector.spec import DEFAULT_CLASSES, EncodingSpec, NeuronSpec
 from vidar_det.errors import ConfigError, SourceError
 from vidar_det.spikes.scene_spec import SceneSpec
-from vidar_det.spikes.sidecar import Flip, Layout
+from vidar_det.spikes.sidecar import Flip, Layout, RecordingOptions
 from vidar_det.training.losses import LossSpec
-from vidar_det.training.reading import DataFormat, LabelFlip
+from vidar_det.training.reading import DataFormat, LabelFlip, ReadingSpec
 
 
 @dataclass(frozen=True)
@@ -83,21 +83,42 @@ class FootageMix:
     every: int = 3
 
 
-@dataclass(frozen=True)
-class RecordingMix:
-    """Labelled recordings as a source of windows.
+@dataclass(frozen=True, kw_only=True)
+class FolderReading:
+    """How the folders of labelled recordings are read, whatever they are for.
 
     Attributes:
-        folders: datasets: with a ``dataset.toml``, in the layout of PKU-Vidar-DVS, or MOT15 scenes.
-        weight: how often it is drawn, relative to the other sources.
-        format: the datasets' layout; ``auto`` recognises it.
-        split: which of their splits.
+        format: their layout; ``auto`` recognises it.
         classes: the net's classes by the datasets', ``vehicle=car+bus,person``; empty = by name.
         label_flip: what turns their labels onto the picture, as ``ReadingSpec`` says.
         flip: what makes their planes upright; ``auto`` and None leave it to what lies beside them.
         layout: how planes are stored.
         width: pixels.
         height: pixels.
+    """
+
+    format: DataFormat = "auto"
+    classes: str = ""
+    label_flip: LabelFlip = "auto"
+    flip: Flip = "auto"
+    layout: Layout = "auto"
+    width: int | None = None
+    height: int | None = None
+
+    def reading(self, window: int) -> ReadingSpec:
+        """Say it as the readers want it, for windows of so many planes."""
+        options = RecordingOptions(self.width, self.height, self.layout, self.flip)
+        return ReadingSpec(self.format, options, self.label_flip, window)
+
+
+@dataclass(frozen=True)
+class RecordingMix(FolderReading):
+    """Labelled recordings as a source of windows.
+
+    Attributes:
+        folders: datasets: with a ``dataset.toml``, in the layout of PKU-Vidar-DVS, or MOT15 scenes.
+        weight: how often it is drawn, relative to the other sources.
+        split: which of their splits.
         mirror: share of the windows in which left and right change places.
         drift_px: how far the fastest object may move between its label and the middle of a window,
             pixels; 0 = windows lie around their labels.
@@ -109,14 +130,7 @@ class RecordingMix:
 
     folders: tuple[str, ...]
     weight: float = 1.0
-    format: DataFormat = "auto"
     split: str = "train"
-    classes: str = ""
-    label_flip: LabelFlip = "auto"
-    flip: Flip = "auto"
-    layout: Layout = "auto"
-    width: int | None = None
-    height: int | None = None
     mirror: float = 0.5
     drift_px: float = 1.0
     phases: tuple[int, ...] = ()
@@ -172,14 +186,13 @@ class PhaseSpec:
 
 
 @dataclass(frozen=True)
-class ValidationSpec:
-    """A spike dataset that the averaged weights are scored on while they learn.
+class ValidationSpec(FolderReading):
+    """Labelled recordings that the averaged weights are scored on while they learn.
 
     Attributes:
         data: the dataset's folder, relative as the other folders are.
         split: which of its splits.
         every_windows: how many windows of training lie between two scorings.
-        classes: the net's classes by the dataset's, ``vehicle=car+bus,person``; empty = by name.
 
     Raises:
         ConfigError: ``every_windows`` is not positive.
@@ -188,7 +201,6 @@ class ValidationSpec:
     data: str
     split: str = "val"
     every_windows: int = 20_000
-    classes: str = ""
 
     def __post_init__(self) -> None:
         if self.every_windows < 1:

@@ -13,11 +13,9 @@ from vidar_det.detections.labels import ImageRecord, Labels
 from vidar_det.detector.spec import EncodingSpec
 from vidar_det.errors import ConfigError, GeometryError
 from vidar_det.spikes.labels import LEAST_SIDE_PX, SceneBoxes
-from vidar_det.spikes.sidecar import RecordingOptions
 from vidar_det.spikes.stream import SpikeStream
 from vidar_det.training.class_map import complete_class_map, parse_class_map
 from vidar_det.training.labelled_data import open_labelled_data
-from vidar_det.training.reading import ReadingSpec
 from vidar_det.training.recipe import RecipeSpec, RecordingMix
 from vidar_det.training.simulation import LabelledWindow
 from vidar_det.training.windows import Recordings
@@ -123,8 +121,7 @@ def load_recordings(
         VidarError: as ``open_labelled_data`` says.
     """
     classes = parse_class_map(spec.classes) if spec.classes else {}
-    options = RecordingOptions(spec.width, spec.height, spec.layout, spec.flip)
-    reading = ReadingSpec(spec.format, options, spec.label_flip, window)
+    reading = spec.reading(window)
     folders, examples, warnings = [], [], []
     for index, folder in enumerate(spec.folders):
         data = open_labelled_data(
