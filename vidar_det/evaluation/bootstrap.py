@@ -137,7 +137,7 @@ def scene_numbers(images: Sequence[ScoredImage]) -> NDArray[np.int64]:
 
 def scene_of(image: ScoredImage) -> str | None:
     """Name the scene of a picture; None where its labels do not."""
-    return image.record and image.record.origin.scene
+    return None if image.record is None else image.record.origin.scene
 
 
 def estimate(judgement: Judgement, bootstrap: BootstrapSpec | None = None) -> Figures:
