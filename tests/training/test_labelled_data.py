@@ -39,6 +39,8 @@ def test_a_spike_dataset_is_recognised(tmp_path: Path) -> None:
     assert isinstance(open_labelled_data(tmp_path), SpikeDataset)
     with pytest.raises(ConfigError, match=r"label flip lr.*upright"):
         open_labelled_data(tmp_path, ReadingSpec(label_flip="lr"))
+    with pytest.raises(ConfigError, match=r"width=400.*the sidecar of each recording"):
+        open_labelled_data(tmp_path, ReadingSpec(options=RecordingOptions(width=400)))
     with pytest.raises(SourceError, match="found no SPLIT/labels beside SPLIT/Vidar"):
         open_labelled_data(tmp_path, ReadingSpec(format="pku"))
 

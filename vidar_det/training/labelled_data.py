@@ -9,6 +9,7 @@ from vidar_det.config import did_you_mean
 from vidar_det.detections.labels import Labels
 from vidar_det.errors import ConfigError, LabelError, SourceError
 from vidar_det.spikes.labels import ClassMap
+from vidar_det.spikes.sidecar import RecordingOptions
 from vidar_det.spikes.stream import SpikeStream
 from vidar_det.training.class_map import (
     as_class_map,
@@ -125,11 +126,7 @@ def open_labelled_data(
         raise SourceError(f"{folder}: found no such folder, wanted a dataset")
     kind = _recognise(folder) if reading.format == "auto" else reading.format
     if kind == "spike":
-        if reading.label_flip not in ("auto", "none"):
-            raise ConfigError(
-                f"{folder}: found label flip {reading.label_flip}, "
-                "but the labels of a spike dataset are upright"
-            )
+        _refuse_options(folder, reading)
         return open_dataset(folder, classes)
     find, read, wanted = {
         "pku": (pku_splits, read_pku, "SPLIT/labels beside SPLIT/Vidar"),
@@ -140,6 +137,20 @@ def open_labelled_data(
         raise SourceError(f"{folder}: found no {wanted}")
     mapping = None if classes is None else as_class_map(classes)
     return ForeignDataset(folder, splits, reading, mapping, read)
+
+
+def _refuse_options(folder: Path, reading: ReadingSpec) -> None:
+    """A spike dataset says everything itself."""
+    if reading.label_flip not in ("auto", "none"):
+        raise ConfigError(
+            f"{folder}: found label flip {reading.label_flip}, "
+            "but the labels of a spike dataset are upright"
+        )
+    if reading.options != RecordingOptions():
+        raise ConfigError(
+            f"{folder}: found {reading.options}, "
+            "but in a spike dataset the sidecar of each recording says that"
+        )
 
 
 def _recognise(folder: Path) -> str:
