@@ -27,6 +27,7 @@ benchmarks: $(VENV)/.ready
 	$(BIN)/python benchmarks/counts.py
 	$(BIN)/python benchmarks/recordings.py
 	$(BIN)/python benchmarks/commands.py
+	$(BIN)/python benchmarks/training.py
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
