@@ -78,8 +78,8 @@ def _explain(figures: Figures) -> str:
     return (
         f"From and to bound the {spec.level:.0%} interval of {spec.resamples:,} resamples of the "
         f"scenes (percentile bootstrap, seed {spec.seed}): how far the figure would move had other "
-        "scenes been filmed, and too narrow with fewer than about ten scenes. It says nothing about "
-        "training again with another seed."
+        "scenes been filmed. With fewer than about ten scenes it is too narrow; of training again "
+        "with another seed it says nothing."
     )
 
 
