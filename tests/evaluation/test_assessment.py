@@ -70,11 +70,16 @@ def test_the_sections_tell_the_figures(random_images: Images) -> None:
     lights = [row for row in parts.rows if row[0] == "light"]
     assert [row[1] for row in lights] == ["dark", "bright"]
     assert sum(row[2] for row in lights) == 20
+    by_class = sections["Parts of the data by class"].table
+    assert by_class is not None
+    for row, total in zip(by_class.rows, parts.rows, strict=True):
+        assert row[:2] == total[:2]
+        assert sum(row[3::2]) == total[3]
 
 
 def test_nothing_found_and_nothing_to_find_are_told_too(random_images: Images) -> None:
     for images in ([], blind(random_images(1))):
         assessment = assess(images, CLASSES, bootstrap=QUICK)
         json.dumps(assessment.to_json(), allow_nan=False)
-        assert len(accuracy_sections(assessment)) == 7
+        assert len(accuracy_sections(assessment)) == 8
     assert assessment.accuracy.mAP == 0.0

@@ -46,6 +46,7 @@ def accuracy_sections(
         _precision(assessment),
         *([] if comparison is None else [_comparison(comparison)]),
         _slices(assessment),
+        _slices_by_class(assessment),
         _curves(assessment),
         _confusion(assessment),
         _gallery("Worst false alarms", "The surest detections that found nothing.", false_alarms),
@@ -61,7 +62,7 @@ def _precision(assessment: Assessment) -> Section:
         overlap 0.50, AP the mean over the overlaps 0.50:0.05:0.95 (pycocotools); "all" is the mean
         over the classes that have an object.
 
-        {_explain(figures)} A dash stands where there is no object to find.
+        {_explain(figures)} A dash stands where there is no object to find, or one scene alone.
     """
     rows = [
         (name, each.objects, *figures.per_class[name]["AP50"], *figures.per_class[name]["AP"])
@@ -95,8 +96,8 @@ def _comparison(comparison: Comparison) -> Section:
         for figure, each in figures.items()
     ]
     rows += [
-        _difference("all, AP50", difference.mAP50, other.mAP50),
         _difference("all, AP", difference.mAP, other.mAP),
+        _difference("all, AP50", difference.mAP50, other.mAP50),
     ]
     columns = ("figure", "this", "other", "difference", "from", "to", "shows a difference")
     return Section(f"Compared with {comparison.other}", text, Table(columns, rows))
@@ -134,6 +135,18 @@ def _slices(assessment: Assessment) -> Section:
     )
     pictures = [slices_picture(assessment.slices)]
     return Section("Parts of the data", text, Table(columns, rows), pictures)
+
+
+def _slices_by_class(assessment: Assessment) -> Section:
+    classes = assessment.judgement.classes
+    rows = [
+        (fact, name, *(figure for each in classes for figure in figures.per_class[each]))
+        for fact, group in assessment.slices.items()
+        for name, figures in group.items()
+    ]
+    columns = [column for each in classes for column in (f"{each}, AP50", "objects")]
+    text = "The same parts, class by class; by speed not normalised."
+    return Section("Parts of the data by class", text, Table(("by", "slice", *columns), rows))
 
 
 def _curves(assessment: Assessment) -> Section:
