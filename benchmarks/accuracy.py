@@ -106,8 +106,8 @@ def train_row(study: Study, row: Row, seed: int, out: Path) -> None:
     weights = train(recipe, open_data(recipe, study.root).windows, out, RunSpec(resume=True))
     minutes = (time.monotonic() - begin) / 60
     network = load_network(weights).eval()
-    windows = validation_windows(study, recipe)
-    found = [to_lists(predict(network, windows[index])) for index in range(len(windows))]
+    judges = validation_windows(study, recipe)
+    found = [to_lists(predict(network, judges[index])) for index in range(len(judges))]
     trained = sum(phase.windows for phase in recipe.phases)
     result = {"minutes": round(minutes, 1), "windows": trained, "found": found}
     write_json(out / RESULT_FILE, result, overwrite=True)
