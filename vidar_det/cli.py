@@ -5,7 +5,7 @@ import json
 import os
 import signal
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from typer.core import TyperGroup
@@ -14,6 +14,9 @@ from vidar_det import __version__
 from vidar_det.errors import VidarError
 from vidar_det.spikes.sidecar import DEFAULT_RATE_HZ, Flip, Layout, RecordingOptions
 from vidar_det.training.reading import DataFormat, LabelFlip
+
+if TYPE_CHECKING:
+    from vidar_det.commands.train import TrainSettings
 
 FAILED, INTERRUPTED = 1, 130
 
@@ -392,11 +395,16 @@ def train(
     tensorboard: Annotated[
         bool, typer.Option("--tensorboard", help="Write the curves for TensorBoard too.")
     ] = False,
+    is_tried: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Check the labels and learn a few windows by heart, only."),
+    ] = False,
     overwrite: OverwriteOption = False,
 ) -> None:
     """Train a detector into --out: model.safetensors, its recipe, curves and state.pt.
 
     Several processes train one network under torchrun --nproc-per-node N -m vidar_det train ...
+    With --dry-run --out receives labels.png and dry-run.json; exit code 1 if nothing is learned.
     """
     from vidar_det.commands.console import show_warnings
     from vidar_det.commands.progress import progress
@@ -404,10 +412,25 @@ def train(
     from vidar_det.training.distributed import own_rank
 
     settings = TrainSettings(data_root, resume, overwrite, workers, threads, device, tensorboard)
+    if is_tried:
+        _try_recipe(recipe, out, settings)
+        return
     with progress("train", "steps", is_shown=own_rank() == 0) as report:
         path = train_recipe(recipe, out, settings, report, show_warnings)
     if own_rank() == 0:
         typer.echo(path)
+
+
+def _try_recipe(recipe: Path, out: Path, settings: "TrainSettings") -> None:
+    from vidar_det.commands.dry_run import dry_run, show_dry_run
+    from vidar_det.commands.progress import progress
+
+    with progress("try", "windows, then steps") as report:
+        found = dry_run(recipe, out, settings, report=report)
+    show_dry_run(found)
+    typer.echo(out)
+    if not found.is_learned:
+        raise typer.Exit(FAILED)
 
 
 @app.command(epilog="Example: vidar-det val --data traffic --weights nano --split test --json")

@@ -10,14 +10,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from vidar_det.detections.boxes import box_iou
 from vidar_det.detector.checkpoint import load_network, read_checkpoint
 from vidar_det.detector.encoding import encode
 from vidar_det.detector.head import RawPredictions
 from vidar_det.detector.network import SpikingDetector, build_detector
 from vidar_det.detector.normalisation import recalibrate
-from vidar_det.detector.predictor import Detector, Thresholds
-from vidar_det.detector.runtime import TorchRuntime
 from vidar_det.detector.spec import EncodingSpec
 from vidar_det.errors import CheckpointError, ConfigError, OutputError, SourceError, TrainingError
 from vidar_det.spikes.scene_spec import SceneSpec
@@ -37,7 +34,7 @@ from vidar_det.training.recipe import (
 from vidar_det.training.run_files import RunFiles
 from vidar_det.training.simulation import collate
 from vidar_det.training.sources import DataRoom, open_data
-from vidar_det.training.step import build_optimiser, learning_rate, train_step
+from vidar_det.training.step import learning_rate
 
 Spoil = Callable[[LossTerms, RawPredictions], LossTerms]
 
@@ -95,27 +92,6 @@ def test_batches_pad_labels_and_keep_counts(room: DataRoom) -> None:
         valid = batch.targets.valid[row]
         assert int(valid.sum()) == len(example.labels.xyxy)
         assert torch.equal(batch.targets.boxes[row, valid], torch.from_numpy(example.labels.xyxy))
-
-
-@pytest.mark.slow
-def test_a_network_can_learn_one_batch_by_heart(room: DataRoom) -> None:
-    settings = recipe(PhaseSpec(windows=8, batch=4, learning_rate=4e-3))
-    windows = room.windows(settings.phases[0], 0)
-    examples = [windows[index] for index in range(3)]
-    batch = collate(examples)
-    torch.manual_seed(0)
-    network = build_detector(detector_spec(settings)).train()
-    optimiser = build_optimiser(network, settings, settings.phases[0])
-    for _ in range(150):
-        train_step(network, optimiser, batch, settings, 4e-3)
-    for _ in range(20):  # let the running statistics of BN settle on this batch
-        train_step(network, optimiser, batch, settings, 1e-5)
-    detector = Detector(TorchRuntime(network.eval()), network.spec, "", "", 0)
-    for example in examples:
-        truth = example.labels.xyxy[~example.labels.ignore]
-        found = detector.predict(example.counts, Thresholds(conf=0.3))
-        assert len(truth) > 0
-        assert (box_iou(truth, found.xyxy).max(1) > 0.5).all()
 
 
 HERE = RunSpec(workers=0)
