@@ -56,11 +56,11 @@ def test_what_windows_hold_is_counted(network: SpikingDetector) -> None:
 @pytest.mark.parametrize(
     ("spoiled", "warning"),
     [
-        (window(box((10, 10, 11, 40))), "1 boxes are thinner than two pixels"),
-        (window(box((40, 10, 10, 40))), "1 boxes are thinner than two pixels"),
-        (window(box((10, 10, float("nan"), 40))), "1 boxes are thinner than two pixels"),
-        (window(box((10, 10, 99, 40))), "1 boxes reach beyond their picture"),
-        (window(box((-5, 10, 30, 40))), "1 boxes reach beyond their picture"),
+        (window(box((10, 10, 11, 40))), "boxes thinner than two pixels: 1"),
+        (window(box((40, 10, 10, 40))), "boxes thinner than two pixels: 1"),
+        (window(box((10, 10, float("nan"), 40))), "boxes thinner than two pixels: 1"),
+        (window(box((10, 10, 99, 40))), "boxes that reach beyond their picture: 1"),
+        (window(box((-5, 10, 30, 40))), "boxes that reach beyond their picture: 1"),
         (window(box(PERSON), rate=0), "in 1 of 1 windows no pixel fires"),
         (window(box((10, 10, 14, 15))), "half of the objects are lower than the finest cell"),
         (

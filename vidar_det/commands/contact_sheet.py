@@ -1,5 +1,6 @@
 """Batches of labelled windows come in, one picture that shows them with their boxes goes out."""
 
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
 
 import cv2
@@ -23,7 +24,8 @@ def draw_windows(batch: Batch, classes: Sequence[str], caption: str) -> Iterator
     Args:
         batch: windows and their labels.
         classes: a class id is an index into them.
-        caption: stands under each picture, before its number of objects.
+        caption: stands under each picture, before its number of objects and the classes that are
+            not completely labelled on it.
 
     Yields:
         ``(h, 400, 3) uint8`` RGB: mean light, each at its own brightness; boxes in the colour of
@@ -35,9 +37,12 @@ def draw_windows(batch: Batch, classes: Sequence[str], caption: str) -> Iterator
         boxes, class_ids, ignore = _labels(batch, row)
         shown = Detections(boxes[~ignore], np.ones((~ignore).sum(), np.float32), class_ids[~ignore])
         ignored = GroundTruth(boxes[ignore], class_ids[ignore], ignore[ignore])
-        text = f"{caption}: {len(shown)} to find" + (
-            f", {len(ignored)} ignored" if len(ignored) else ""
-        )
+        text = f"{caption}: {len(shown)} to find"
+        if len(ignored):
+            text += f", {len(ignored)} ignored"
+        scored = batch.targets.scored[row].tolist()
+        if not all(scored):
+            text += f", no {'/'.join(itertools.compress(classes, [not s for s in scored]))} labels"
         scale = max(1, round(TILE_WIDTH / grey.shape[1]))
         drawn = draw_detections(
             grey, shown, classes, caption=text, ground_truth=ignored, scale=scale

@@ -68,8 +68,8 @@ class LabelCheck:
             *((True, f"no window is completely labelled for {name}") for name in unscored),
             (self.empty > MANY * windows, f"{self.empty} of {windows} windows show no object"),
             (self.silent > 0, f"in {self.silent} of {windows} windows no pixel fires"),
-            (self.degenerate > 0, f"{self.degenerate} boxes are thinner than two pixels"),
-            (self.outside > 0, f"{self.outside} boxes reach beyond their picture"),
+            (self.degenerate > 0, f"boxes thinner than two pixels: {self.degenerate}"),
+            (self.outside > 0, f"boxes that reach beyond their picture: {self.outside}"),
             (
                 self.unassigned > FEW * total,
                 f"no cell stands for {self.unassigned} of {total} objects: boxes cover each other",
@@ -102,7 +102,7 @@ def check_labels(
 
     Example:
         >>> check_labels(batches, network, ("person",), LossSpec()).warnings  # doctest: +SKIP
-        ('2 boxes are thinner than two pixels',)
+        ('boxes thinner than two pixels: 2',)
     """
     parts = [_look_at(batch, network, len(classes), loss) for batch in batches]
     if not parts:
