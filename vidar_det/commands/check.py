@@ -151,31 +151,21 @@ def _weights(weights: str) -> str:
 
 def _learning() -> str:
     """Take a few steps of training on one batch: the loss must fall."""
-    import torch
-
-    from vidar_det.detector.network import build_detector
-    from vidar_det.training.learner import detector_spec
     from vidar_det.training.recipe import ComposedMix, PhaseSpec, RecipeSpec
+    from vidar_det.training.rehearsal import learn_by_heart
     from vidar_det.training.simulation import collate
     from vidar_det.training.sources import open_data
-    from vidar_det.training.step import build_optimiser, train_step
 
     phase = PhaseSpec(windows=4, batch=4)
     drawn = ComposedMix(procedural_sprites=2, procedural_backgrounds=2)
     recipe = RecipeSpec((phase,), composed=(drawn,), width=2 * WIDTH, height=2 * HEIGHT)
     windows = open_data(recipe, Path()).windows(phase, 0)
     batch = collate([windows[index] for index in range(phase.batch)])
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        network = build_detector(detector_spec(recipe)).train()
-    optimiser = build_optimiser(network, recipe, phase)
-    losses = [
-        float(train_step(network, optimiser, batch, recipe, phase.learning_rate).total.detach())
-        for _ in range(LEARNING_STEPS)
-    ]
-    if not losses[-1] < losses[0]:
-        raise VidarError(f"the loss went from {losses[0]:.3f} to {losses[-1]:.3f}, wanted a fall")
-    return f"loss on one batch from {losses[0]:.2f} to {losses[-1]:.2f} in {len(losses)} steps"
+    tried = learn_by_heart(recipe, batch, lambda _: 0.0, steps=LEARNING_STEPS)
+    losses = f"from {tried.first_loss:.2f} to {tried.last_loss:.2f}"
+    if not tried.last_loss < tried.first_loss:
+        raise VidarError(f"the loss went {losses}, wanted a fall")
+    return f"loss on one batch {losses} in {tried.steps} steps"
 
 
 def _planes() -> NDArray[np.uint8]:
