@@ -100,6 +100,7 @@ def train_recipe(
     device = own_device(settings.device)
     prepare_compute(device, settings.threads)
     with joined_processes(device) as processes, contextlib.ExitStack() as stack:
+        processes.check(spec)
         data = open_data(spec, settings.data_root)
         how = RunSpec(settings.resume, settings.workers, processes)
         if not processes.is_first:
