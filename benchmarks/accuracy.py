@@ -13,23 +13,25 @@ import dataclasses
 import json
 import time
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from vidar_det.config import build_spec
 from vidar_det.detections.boxes import Detections, GroundTruth
-from vidar_det.detections.labels import ImageRecord
+from vidar_det.detections.labels import ImageRecord, Origin
 from vidar_det.detector.checkpoint import load_network
 from vidar_det.detector.encoding import encode, padded_size
 from vidar_det.detector.head import decode
 from vidar_det.detector.network import SpikingDetector
-from vidar_det.evaluation.bootstrap import draw_scenes, mean_known, resample
+from vidar_det.evaluation.bootstrap import BootstrapSpec, draw_scenes, mean_known, resample
 from vidar_det.evaluation.matching import ScoredImage, judge
+from vidar_det.evaluation.slices import measure_slices
 from vidar_det.outputs import write_json
 from vidar_det.training.loop import RunSpec, train
 from vidar_det.training.moving_light import name_light
@@ -38,9 +40,6 @@ from vidar_det.training.simulation import LabelledWindow, SimulatedWindows
 from vidar_det.training.sources import open_data
 
 RESULT_FILE = "result.json"
-SPEEDS = ((0, 10), (10, 200), (200, 1000), (1000, float("inf")))
-"""Slices of an object's speed at full resolution, pixels per second."""
-LIGHTS = ("dark", "dim", "daylight", "bright")
 
 
 @dataclass(frozen=True)
@@ -140,94 +139,73 @@ def from_lists(found: Mapping[str, Any]) -> Detections:
     )
 
 
-@dataclass(frozen=True)
-class Judges:
-    """The scenes that every row is scored on.
-
-    Attributes:
-        truths: what each shows.
-        scored: class ids that are completely labelled on each.
-        records: which scene each belongs to.
-        lights: the name of each scene's light.
-        classes: names.
-        scale: resolution of the study, relative to the sensor's.
-    """
-
-    truths: Sequence[GroundTruth]
-    scored: Sequence[tuple[int, ...]]
-    records: Sequence[ImageRecord]
-    lights: Sequence[str]
-    classes: Sequence[str]
-    scale: float
-
-    def slices(self) -> dict[str, tuple[list[np.ndarray], np.ndarray]]:
-        """Name -> which objects count on each picture, and which pictures count."""
-        everything = np.ones(len(self.truths), np.int64)
-        found = {"all": ([np.ones(len(truth), np.bool_) for truth in self.truths], everything)}
-        for low, high in SPEEDS:
-            name = f"{low}-{high:g} px/s" if np.isfinite(high) else f">{low} px/s"
-            speeds = [truth.speeds_px_s / self.scale for truth in self.truths]
-            found[name] = ([(low <= speed) & (speed < high) for speed in speeds], everything)
-        for light in LIGHTS:
-            found[light] = (found["all"][0], np.array([name == light for name in self.lights], int))
-        return found
-
-
-def gather_judges(study: Study) -> Judges:
-    """Draw the scenes once, as the first row sees them."""
+def gather_judges(study: Study) -> list[ScoredImage]:
+    """Draw the scenes once, as the first row sees them; nothing is found on them yet."""
     recipe = study.recipe(study.rows[0], study.seed)
-    windows = validation_windows(study, recipe)
-    truths, scored, records, lights = [], [], [], []
+    windows, scale = validation_windows(study, recipe), recipe.phases[-1].scale
+    images = []
     for index in range(len(windows)):
-        counts, labels, labelled, scene = windows[index]
-        scored.append(tuple(np.flatnonzero(labelled).tolist()))
-        size = counts.shape[:0:-1]
-        records.append(ImageRecord(index, scene or f"scene {index}", *size))
-        truths.append(GroundTruth(labels.xyxy, labels.class_ids, labels.ignore, labels.speeds_px_s))
-        rates = counts.mean(0) / recipe.model.encoding.planes_per_count
-        lights.append(name_light(rates.astype(np.float32)))
-    return Judges(truths, scored, records, lights, recipe.model.classes, recipe.phases[-1].scale)
+        window = windows[index]
+        labels, rates = window.labels, window.counts.mean(0) / windows.encoding.planes_per_count
+        speeds = labels.speeds_px_s / np.float32(scale)  # as at full resolution
+        truth = GroundTruth(labels.xyxy, labels.class_ids, labels.ignore, speeds)
+        name = window.scene or f"scene {index}"
+        record = ImageRecord(
+            index, name, *rates.shape[::-1], light=name_light(rates), origin=Origin(scene=name)
+        )
+        scored = tuple(np.flatnonzero(window.scored).tolist())
+        images.append(ScoredImage(truth, Detections.empty(), scored, record))
+    return images
 
 
-def resampled_ap50(judges: Judges, found: Sequence[Detections]) -> dict[str, np.ndarray]:
-    """AP50 of each slice: from all scenes first, then from each resample of them."""
-    columns = zip(judges.truths, found, judges.scored, judges.records, strict=True)
-    images = [ScoredImage(*row) for row in columns]
-    draws = draw_scenes(images)
-    figures = {}
-    for name, (counted, pictures) in judges.slices().items():
-        matches = judge(images, judges.classes, counted).matches()
-        figures[name] = mean_known(resample(matches, draws * pictures, overlaps=1))[:, 0]
-    return figures
+def score(
+    judges: Sequence[ScoredImage], classes: Sequence[str], found: Sequence[Mapping[str, Any]]
+) -> tuple[NDArray[np.float64], dict[str, float]]:
+    """AP50 of all scenes first, then of each resample; and AP50 by speed and light.
+
+    By speed it is the normalised one: the number of objects differs between speeds.
+    """
+    pairs = zip(judges, found, strict=True)
+    images = [dataclasses.replace(image, detections=from_lists(boxes)) for image, boxes in pairs]
+    judgement = judge(images, classes)
+    draws = draw_scenes(judgement.images)
+    precision = mean_known(resample(judgement.matches(), draws, overlaps=1))[:, 0]
+    slices = measure_slices(judgement, BootstrapSpec(resamples=1))
+    parts = {f"{name} px/s": each.normalised50.value for name, each in slices["speed_px_s"].items()}
+    parts |= {name: each.mAP50.value for name, each in slices["light"].items()}
+    return precision, parts
 
 
 def write_table(study: Study, seeds: Sequence[int], out: Path) -> None:
     """Compare what has been trained so far with the first row."""
-    judges = gather_judges(study)
-    names = list(judges.slices())
-    header = ["row", "seeds", "windows", "minutes", "AP50", "against the first row", *names[1:]]
-    lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
+    judges, classes = gather_judges(study), study.base["model"]["classes"]
+    header = ["row", "seeds", "windows", "minutes", "AP50", "against the first row"]
+    lines: list[str] = []
     first = None
     for row in study.rows:
         paths = [out / folder_name(row, seed) / RESULT_FILE for seed in seeds]
         results = [json.loads(path.read_text()) for path in paths if path.exists()]
         if not results:
             continue
-        figures = [
-            resampled_ap50(judges, [from_lists(found) for found in result["found"]])
-            for result in results
-        ]
-        mean = {name: np.mean([figure[name] for figure in figures], axis=0) for name in names}
-        spread = np.std([figure["all"][0] for figure in figures], ddof=1) if figures[1:] else None
-        overall = f"{mean['all'][0]:.3f}" + (f" ± {spread:.3f}" if spread is not None else "")
-        difference = "" if first is None else interval(mean["all"] - first["all"])
+        scores = [score(judges, classes, result["found"]) for result in results]
+        mean = np.mean([precision for precision, _ in scores], axis=0)
+        spread = np.std([precision[0] for precision, _ in scores], ddof=1) if scores[1:] else None
+        overall = f"{mean[0]:.3f}" + (f" ± {spread:.3f}" if spread is not None else "")
+        difference = "" if first is None else interval(mean - first)
         first = mean if first is None else first
         minutes = sum(result["minutes"] for result in results) / len(results)
         cells = [row.name, len(results), results[0]["windows"], f"{minutes:.0f}", overall]
-        cells += [difference, *(f"{mean[name][0]:.3f}" for name in names[1:])]
-        lines.append("| " + " | ".join(map(str, cells)) + " |")
+        parts = {name: np.mean([each[name] for _, each in scores]) for name in scores[0][1]}
+        if not lines:
+            lines += [line_of([*header, *parts]), "|" + "---|" * (len(header) + len(parts))]
+        lines.append(line_of([*cells, difference, *(f"{part:.3f}" for part in parts.values())]))
     (out / "table.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
     print("\n".join(lines))
+
+
+def line_of(cells: Iterable[object]) -> str:
+    """A line of a Markdown table."""
+    return "| " + " | ".join(map(str, cells)) + " |"
 
 
 def interval(values: np.ndarray) -> str:
