@@ -96,6 +96,8 @@ class Camera:
         sensor: size of the planes.
         profile: the noise; see ``PROFILES``.
         generator: source of all randomness. Equal seeds and equal calls give equal spikes.
+        pattern: gain and dark rate of the pixels, as `draw_fixed_pattern` gives them; drawn if
+            None.
 
     Example:
         >>> generator = np.random.default_rng(0)
@@ -107,13 +109,17 @@ class Camera:
     """
 
     def __init__(
-        self, sensor: Sensor, profile: CameraProfile, generator: np.random.Generator
+        self,
+        sensor: Sensor,
+        profile: CameraProfile,
+        generator: np.random.Generator,
+        pattern: tuple[Floats, Floats] | None = None,
     ) -> None:
         self.sensor = sensor
         self.profile = profile
         self._generator = generator
         pixels = sensor.height * sensor.width
-        self._gain, self._dark = draw_fixed_pattern(profile, pixels, generator)
+        self._gain, self._dark = pattern or draw_fixed_pattern(profile, pixels, generator)
         self._state: tuple[Floats, Floats, NDArray[np.uint8]] | None = None
 
     def expose(self, rates: Iterable[NDArray[np.float32]]) -> Iterator[NDArray[np.uint8]]:

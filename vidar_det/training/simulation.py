@@ -7,6 +7,7 @@ windows with any number of worker processes, and resumes where it stopped.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -17,7 +18,7 @@ from torch.utils.data import Dataset
 
 from vidar_det.detector.spec import EncodingSpec
 from vidar_det.errors import ConfigError
-from vidar_det.spikes.camera import Camera, CameraProfile
+from vidar_det.spikes.camera import Camera, CameraProfile, draw_fixed_pattern
 from vidar_det.spikes.frame_camera import GREY_LEVELS, FrameProfile, expose_frame
 from vidar_det.spikes.labels import SceneBoxes
 from vidar_det.spikes.sidecar import DEFAULT_RATE_HZ
@@ -31,6 +32,8 @@ MOST_SAMPLES = 4
 """Samples of light within one count, at most."""
 MOST_SAMPLES_IN_FRAME = 40
 """Samples of light within the exposure of a frame camera, at most."""
+PATTERNS = 16
+"""Sensors that training windows are seen with."""
 AnyProfile = CameraProfile | FrameProfile
 """A spike camera, or the frame camera it is compared with."""
 
@@ -102,8 +105,28 @@ def expose_window(
     count_s = encoding.planes_per_count / rate_hz
     start_s = middle_s - encoding.window / rate_hz / 2
     rates = _mean_light(light, start_s, count_s, encoding.bins, MOST_SAMPLES)
-    camera = Camera(Sensor(light.width, light.height, rate_hz), profile, generator)
+    pattern = _worn_pattern(profile, light.width * light.height, generator)
+    camera = Camera(Sensor(light.width, light.height, rate_hz), profile, generator, pattern)
     return camera.counts(rates, encoding.planes_per_count)
+
+
+def _worn_pattern(
+    profile: CameraProfile, pixels: int, generator: np.random.Generator
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Take one of a few sensors, shifted by a random number of pixels: as good as a new one.
+
+    Drawing a fixed pattern takes longer than everything else the camera does.
+    """
+    gain, dark = _pattern(profile, pixels, int(generator.integers(PATTERNS)))
+    shift = int(generator.integers(pixels))
+    return np.roll(gain, shift), np.roll(dark, shift)
+
+
+@lru_cache(maxsize=8 * PATTERNS)
+def _pattern(
+    profile: CameraProfile, pixels: int, number: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    return draw_fixed_pattern(profile, pixels, np.random.default_rng(number))
 
 
 def _mean_light(
