@@ -16,7 +16,7 @@ from vidar_det.detector.head import RawPredictions
 from vidar_det.detector.network import SpikingDetector, build_detector
 from vidar_det.detector.normalisation import recalibrate
 from vidar_det.detector.spec import EncodingSpec
-from vidar_det.errors import CheckpointError, ConfigError, OutputError, SourceError, TrainingError
+from vidar_det.errors import CheckpointError, OutputError, TrainingError
 from vidar_det.spikes.scene_spec import SceneSpec
 from vidar_det.training import loop
 from vidar_det.training.averaging import Averaged
@@ -29,12 +29,10 @@ from vidar_det.training.recipe import (
     PhaseSpec,
     RecipeSpec,
     ValidationSpec,
-    read_recipe,
 )
 from vidar_det.training.run_files import RunFiles
 from vidar_det.training.simulation import collate
 from vidar_det.training.sources import DataRoom, open_data
-from vidar_det.training.step import learning_rate
 
 Spoil = Callable[[LossTerms, RawPredictions], LossTerms]
 
@@ -399,29 +397,3 @@ def test_on_a_full_disk_the_weights_before_survive(
     assert (tmp_path / "model.safetensors").read_bytes() == stored[0]
     train(recipe(), room.windows, tmp_path, AGAIN)
     assert same_weights(tmp_path, whole)
-
-
-def test_the_rate_rises_to_its_peak_and_falls_to_two_percent() -> None:
-    phase = PhaseSpec(windows=1600, learning_rate=1.0, warmup=0.1)
-    rates = [learning_rate(phase, step, 100) for step in range(100)]
-    assert rates[0] == pytest.approx(0.1)
-    assert max(rates) == 1.0
-    assert rates[10:] == sorted(rates[10:], reverse=True)
-    assert rates[-1] == pytest.approx(0.02, abs=1e-3)
-
-
-def test_a_recipe_is_read_strictly(tmp_path: Path) -> None:
-    path = tmp_path / "recipe.toml"
-    path.write_text("[[phases]]\nwindows = 16\n[[composed]]\nweight = 2\n")
-    assert read_recipe(path).phases[0].windows == 16
-    path.write_text("[[phases]]\nwindow = 16\n[[composed]]\n")
-    with pytest.raises(ConfigError, match="did you mean 'windows'"):
-        read_recipe(path)
-    path.write_text("phases = ")
-    with pytest.raises(ConfigError, match="no TOML"):
-        read_recipe(path)
-    path.write_text("[[phases]]\nwindows = 16\n")
-    with pytest.raises(ConfigError, match="no data"):
-        read_recipe(path)
-    with pytest.raises(SourceError, match="no such recipe"):
-        read_recipe(tmp_path / "none.toml")

@@ -50,6 +50,14 @@ def test_a_torn_row_is_dropped(tmp_path: Path, torn: str) -> None:
     assert places(tmp_path) == [(0, 1), (0, 2), (1, 1), (1, 2)]
 
 
+def test_files_that_were_never_finished_are_removed(tmp_path: Path) -> None:
+    files = RunFiles(tmp_path)
+    files.save_state({"recipe": record_recipe(RECIPE)})
+    (tmp_path / ".state.17.partial.pt").write_bytes(b"half")
+    files.trim({"phase": 0, "step": 1})
+    assert [file.name for file in tmp_path.iterdir()] == ["state.pt"]
+
+
 def test_a_new_run_has_no_rows(tmp_path: Path) -> None:
     files = RunFiles(tmp_path)
     fill(files)

@@ -80,11 +80,13 @@ class RunFiles:
             raise OutputError(f"{path}: cannot be written: {reason}") from error
 
     def trim(self, state: Mapping[str, Any] | None) -> None:
-        """Drop the rows of steps that the run has not kept and will take again.
+        """Drop what a killed run left: rows of steps that will be taken again, and torn files.
 
         Args:
             state: where the run goes on; None for a new run, which has no rows yet.
         """
+        for torn in self.folder.glob(".*.partial*"):
+            torn.unlink(missing_ok=True)
         for name in (PROGRESS_FILE, VALIDATION_FILE):
             path = self.folder / name
             if state is None:
