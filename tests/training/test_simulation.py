@@ -47,7 +47,7 @@ def test_fast_motion_smears_within_a_count(speed_px_s: float, least: int, most: 
 
 
 def test_counts_follow_the_light_in_time() -> None:
-    first, second = expose(Curtain(4000.0, height=200)).astype(int)
+    first, second = expose(Curtain(4000.0, width=96, height=200)).astype(int)
     # half a bin later the edge is 6.4 pixels further
     assert (second.sum() - first.sum()) / (200 * 0.7 * 32) == pytest.approx(6.4, abs=0.2)
 
