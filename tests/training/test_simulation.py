@@ -71,6 +71,6 @@ def test_a_frame_camera_smears_over_its_whole_exposure() -> None:
 
 
 def test_a_frame_is_one_bin() -> None:
+    generator = np.random.default_rng(0)
     with pytest.raises(ConfigError, match="bin_planes = 255"):
-        generator = np.random.default_rng(0)
         expose_window(Curtain(0.0), 0.02, ENCODING, FRAME_PROFILES["frame-6ms"], generator)
