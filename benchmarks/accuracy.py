@@ -23,6 +23,7 @@ import torch
 from numpy.typing import NDArray
 
 from vidar_det.config import build_spec
+from vidar_det.datasets.moving_light import name_light
 from vidar_det.detections.boxes import Detections, GroundTruth
 from vidar_det.detections.labels import ImageRecord, Origin
 from vidar_det.detector.checkpoint import load_network
@@ -34,7 +35,6 @@ from vidar_det.evaluation.matching import ScoredImage, judge
 from vidar_det.evaluation.slices import measure_slices
 from vidar_det.outputs import write_json
 from vidar_det.training.loop import RunSpec, train
-from vidar_det.training.moving_light import name_light
 from vidar_det.training.recipe import RecipeSpec
 from vidar_det.training.simulation import LabelledWindow, SimulatedWindows
 from vidar_det.training.sources import open_data

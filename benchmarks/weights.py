@@ -18,15 +18,15 @@ import numpy as np
 
 from vidar_det import load_detector
 from vidar_det.commands.val import ValSettings, validate
+from vidar_det.datasets.capture import CaptureSpec
+from vidar_det.datasets.footage_choice import FootageSpec
+from vidar_det.datasets.footage_dataset import simulate_annotations
+from vidar_det.datasets.named_scenes import NAMED_SCENES
+from vidar_det.datasets.simulate import SceneSet, simulate_scenes
 from vidar_det.outputs import write_json
 from vidar_det.spikes.procedural import procedural_backgrounds, procedural_sprites
 from vidar_det.spikes.scene_spec import SceneSpec
 from vidar_det.spikes.sprites import load_backgrounds, load_sprites
-from vidar_det.training.capture import CaptureSpec
-from vidar_det.training.footage_choice import FootageSpec
-from vidar_det.training.footage_dataset import simulate_annotations
-from vidar_det.training.named_scenes import NAMED_SCENES
-from vidar_det.training.simulate import SceneSet, simulate_scenes
 
 SEEDS = {"val": 0, "test": 100}
 PLANES = 128

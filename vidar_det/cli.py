@@ -11,9 +11,9 @@ import typer
 from typer.core import TyperGroup
 
 from vidar_det import __version__
+from vidar_det.datasets.reading import DataFormat, LabelFlip
 from vidar_det.errors import VidarError
 from vidar_det.spikes.sidecar import DEFAULT_RATE_HZ, Flip, Layout, RecordingOptions
-from vidar_det.training.reading import DataFormat, LabelFlip
 
 if TYPE_CHECKING:
     from vidar_det.commands.train import TrainSettings
@@ -283,9 +283,9 @@ def simulate(
     from vidar_det.commands.progress import progress
     from vidar_det.commands.simulate import SimulateSettings
     from vidar_det.commands.simulate import simulate as run_simulate
+    from vidar_det.datasets.capture import CaptureSpec
+    from vidar_det.datasets.class_map import parse_class_map
     from vidar_det.spikes.labels import DEFAULT_CLASS_MAP
-    from vidar_det.training.capture import CaptureSpec
-    from vidar_det.training.class_map import parse_class_map
 
     settings = SimulateSettings(
         capture=CaptureSpec(rate_hz, profile, seed),
@@ -500,9 +500,9 @@ def val(
     from vidar_det.commands.progress import progress
     from vidar_det.commands.tables import show_assessment
     from vidar_det.commands.val import METRICS_FILE, ValSettings, validate
+    from vidar_det.datasets.class_map import parse_class_map
+    from vidar_det.datasets.reading import ReadingSpec
     from vidar_det.detector.predictor import load_detector
-    from vidar_det.training.class_map import parse_class_map
-    from vidar_det.training.reading import ReadingSpec
 
     mapping = parse_class_map(classes) if classes else None
     options = RecordingOptions(width, height, layout, flip, rate_hz)

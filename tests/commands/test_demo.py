@@ -8,8 +8,8 @@ import pytest
 import vidar_det
 from vidar_det.commands.demo import STRIDE, find_demo, run_demo
 from vidar_det.commands.simulate import SimulateSettings, simulate
+from vidar_det.datasets.capture import CaptureSpec
 from vidar_det.errors import CheckpointError, SourceError
-from vidar_det.training.capture import CaptureSpec
 
 
 @pytest.fixture

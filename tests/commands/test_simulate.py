@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 
 from vidar_det.commands.simulate import SCENE_NAMES, SimulateSettings, simulate
+from vidar_det.datasets.capture import CaptureSpec
+from vidar_det.datasets.dataset import open_dataset
 from vidar_det.detections.label_reader import read_labels
 from vidar_det.errors import ConfigError, OutputError, SourceError
 from vidar_det.spikes.recording import open_recording
 from vidar_det.spikes.video import VideoWriter
-from vidar_det.training.capture import CaptureSpec
-from vidar_det.training.dataset import open_dataset
 
 SMALL = SimulateSettings(planes=64, window=32, size=(96, 64))
 

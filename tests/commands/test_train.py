@@ -8,9 +8,9 @@ import pytest
 from vidar_det.commands.simulate import SimulateSettings, simulate
 from vidar_det.commands.train import TrainSettings, train_recipe
 from vidar_det.commands.val import ValSettings, validate
+from vidar_det.datasets.capture import CaptureSpec
 from vidar_det.detector.predictor import load_detector
 from vidar_det.errors import CheckpointError, ConfigError, LabelError, OutputError, SourceError
-from vidar_det.training.capture import CaptureSpec
 
 RECIPE = """
 width = 64

@@ -12,13 +12,13 @@ from vidar_det.cli import app
 from vidar_det.commands.scoring import SCORED_CONF, score_windows
 from vidar_det.commands.simulate import SimulateSettings, simulate
 from vidar_det.commands.val import ValSettings, validate
+from vidar_det.datasets.class_map import complete_class_map
+from vidar_det.datasets.dataset import open_dataset
+from vidar_det.datasets.windows import LabelledWindow
 from vidar_det.detections.boxes import Detections
 from vidar_det.detector.predictor import Detector, Thresholds, load_detector
 from vidar_det.errors import LabelError, OutputError, RangeError, SourceError
 from vidar_det.spikes.stream import SpikeWindow
-from vidar_det.training.class_map import complete_class_map
-from vidar_det.training.dataset import open_dataset
-from vidar_det.training.windows import LabelledWindow
 
 
 @pytest.fixture(scope="module")

@@ -11,10 +11,10 @@ from typer.testing import CliRunner
 
 from vidar_det.cli import app
 from vidar_det.commands.val import ValSettings, validate
+from vidar_det.datasets.reading import ReadingSpec
 from vidar_det.detector.predictor import Detector, load_detector
 from vidar_det.errors import LabelError, RangeError
 from vidar_det.spikes.sidecar import RecordingOptions
-from vidar_det.training.reading import ReadingSpec
 
 BLANK = np.zeros((150, 64, 96), np.uint8)
 LINE = "0.03 10,10,40,40,0 20,20,20,50,0 50,5,90,60,2 1,1,9,9,7"

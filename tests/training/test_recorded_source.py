@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from vidar_det.datasets.dataset_writer import dataset_text
 from vidar_det.detections.boxes import GroundTruth
 from vidar_det.detections.labels import ImageRecord, Labels, labels_document
 from vidar_det.detector.spec import EncodingSpec
@@ -24,7 +25,6 @@ from vidar_det.errors import (
 )
 from vidar_det.spikes.recording import write_recording
 from vidar_det.spikes.stream import Hole, Sensor, SpikeStream
-from vidar_det.training.dataset_writer import dataset_text
 from vidar_det.training.recipe import (
     ComposedMix,
     ModelSpec,

@@ -3,12 +3,12 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
+from vidar_det.datasets.moving_light import Light
 from vidar_det.detector.spec import EncodingSpec
 from vidar_det.errors import ConfigError
 from vidar_det.spikes.camera import PROFILES
 from vidar_det.spikes.frame_camera import FRAME_PROFILES
 from vidar_det.spikes.labels import BoxRow, SceneBoxes, stack_boxes
-from vidar_det.training.moving_light import Light
 from vidar_det.training.simulation import expose_window
 
 ENCODING = EncodingSpec(steps=1)

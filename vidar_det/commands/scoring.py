@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Iterable, Iterator
 
+from vidar_det.datasets.windows import LabelledWindow
 from vidar_det.detector.predictor import Detector, Thresholds
 from vidar_det.evaluation.accuracy import AccuracyReport, evaluate
 from vidar_det.evaluation.matching import ScoredImage
-from vidar_det.training.windows import LabelledWindow
 
 SCORED_CONF = 0.001
 """Lowest score that takes part: average precision needs the whole curve, weak boxes too."""

@@ -10,16 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidar_det.config import did_you_mean
+from vidar_det.datasets.capture import CaptureSpec
+from vidar_det.datasets.footage_choice import FootageSpec
+from vidar_det.datasets.footage_dataset import simulate_annotations
+from vidar_det.datasets.named_scenes import NAMED_SCENES, NamedShot, simulate_named_scene
+from vidar_det.datasets.simulate import SceneSet, VideoSpec, simulate_scenes, simulate_video
 from vidar_det.errors import ConfigError, SourceError
 from vidar_det.spikes.labels import DEFAULT_CLASS_MAP, ClassMap
 from vidar_det.spikes.procedural import procedural_backgrounds, procedural_sprites
 from vidar_det.spikes.scene_spec import SceneSpec
 from vidar_det.spikes.sprites import Sprite, load_backgrounds, load_sprites
-from vidar_det.training.capture import CaptureSpec
-from vidar_det.training.footage_choice import FootageSpec
-from vidar_det.training.footage_dataset import simulate_annotations
-from vidar_det.training.named_scenes import NAMED_SCENES, NamedShot, simulate_named_scene
-from vidar_det.training.simulate import SceneSet, VideoSpec, simulate_scenes, simulate_video
 
 COMPOSED = "composed"
 """Name of scenes of every kind: the mixture that training draws from."""

@@ -9,21 +9,21 @@ from pathlib import Path
 from vidar_det.commands.compute import prepare_compute
 from vidar_det.commands.scoring import score_windows
 from vidar_det.commands.tensorboard import AddScalars, tensorboard_scalars
+from vidar_det.datasets.class_map import complete_class_map, parse_class_map
+from vidar_det.datasets.labelled_data import open_labelled_data
+from vidar_det.datasets.windows import labelled_windows
 from vidar_det.detector.checkpoint import WEIGHTS_FILE
 from vidar_det.detector.network import SpikingDetector
 from vidar_det.detector.predictor import Detector
 from vidar_det.detector.runtime import TorchRuntime
 from vidar_det.errors import OutputError
 from vidar_det.outputs import prepare_output_folder
-from vidar_det.training.class_map import complete_class_map, parse_class_map
 from vidar_det.training.curves import CURVES_FILE
 from vidar_det.training.distributed import joined_processes, own_device
-from vidar_det.training.labelled_data import open_labelled_data
 from vidar_det.training.loop import Progress, RunSpec, Validate, train
 from vidar_det.training.recipe import RecipeSpec, ValidationSpec, read_recipe
 from vidar_det.training.run_files import PROGRESS_FILE, STATE_FILE, VALIDATION_FILE
 from vidar_det.training.sources import open_data
-from vidar_det.training.windows import labelled_windows
 
 RECIPE_FILE = "recipe.toml"
 TENSORBOARD_FOLDER = "tensorboard"

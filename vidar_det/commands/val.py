@@ -16,6 +16,10 @@ from vidar_det.commands.val_predictions import (
     renumber,
 )
 from vidar_det.commands.val_report import measure_split_cost, write_val_report
+from vidar_det.datasets.class_map import complete_class_map
+from vidar_det.datasets.labelled_data import open_labelled_data
+from vidar_det.datasets.reading import ReadingSpec
+from vidar_det.datasets.windows import Recordings, labelled_windows
 from vidar_det.detections.boxes import Detections
 from vidar_det.detections.labels import LabelReport, Labels
 from vidar_det.detector.predictor import Detector
@@ -28,10 +32,6 @@ from vidar_det.evaluation.matching import ScoredImage
 from vidar_det.outputs import write_json
 from vidar_det.spikes.labels import ClassMap
 from vidar_det.spikes.stream import SpikeWindow
-from vidar_det.training.class_map import complete_class_map
-from vidar_det.training.labelled_data import open_labelled_data
-from vidar_det.training.reading import ReadingSpec
-from vidar_det.training.windows import Recordings, labelled_windows
 
 METRICS_FILE = "metrics.json"
 

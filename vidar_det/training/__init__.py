@@ -1,1 +1,1 @@
-"""Weights come out: spike datasets, losses and the training loop."""
+"""A recipe comes in, weights go out: windows made on the fly, losses and the training loop."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from vidar_det.datasets.moving_light import Dimmed, Light, MovingLight
 from vidar_det.detector.spec import EncodingSpec
 from vidar_det.errors import SourceError
 from vidar_det.spikes.annotations import FootageRecord
@@ -18,7 +19,6 @@ from vidar_det.spikes.labels import SceneBoxes
 from vidar_det.spikes.motion import draw_log_uniform
 from vidar_det.spikes.sidecar import DEFAULT_RATE_HZ
 from vidar_det.spikes.stills import draw_still_motion
-from vidar_det.training.moving_light import Dimmed, Light, MovingLight
 from vidar_det.training.recipe import FootageMix
 from vidar_det.training.simulation import AnyProfile, LabelledWindow, expose_window
 

@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from vidar_det.config import build_spec
+from vidar_det.datasets.reading import DataFormat, LabelFlip, ReadingSpec
 from vidar_det.detector.spec import DEFAULT_CLASSES, EncodingSpec, NeuronSpec
 from vidar_det.errors import ConfigError, SourceError
 from vidar_det.spikes.scene_spec import SceneSpec
 from vidar_det.spikes.sidecar import Flip, Layout, RecordingOptions
 from vidar_det.training.losses import LossSpec
-from vidar_det.training.reading import DataFormat, LabelFlip, ReadingSpec
 
 
 @dataclass(frozen=True)

@@ -8,17 +8,17 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from vidar_det.datasets.class_map import complete_class_map, parse_class_map
+from vidar_det.datasets.labelled_data import open_labelled_data
+from vidar_det.datasets.windows import Recordings
 from vidar_det.detections.boxes import GroundTruth
 from vidar_det.detections.labels import ImageRecord, Labels
 from vidar_det.detector.spec import EncodingSpec
 from vidar_det.errors import ConfigError, GeometryError
 from vidar_det.spikes.labels import LEAST_SIDE_PX, SceneBoxes
 from vidar_det.spikes.stream import SpikeStream
-from vidar_det.training.class_map import complete_class_map, parse_class_map
-from vidar_det.training.labelled_data import open_labelled_data
 from vidar_det.training.recipe import RecipeSpec, RecordingMix
 from vidar_det.training.simulation import LabelledWindow
-from vidar_det.training.windows import Recordings
 
 
 class Example(NamedTuple):

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from vidar_det.datasets.moving_light import MovingLight
 from vidar_det.detector.spec import EncodingSpec
 from vidar_det.errors import ConfigError
 from vidar_det.spikes.camera import Camera, CameraProfile, draw_fixed_pattern
@@ -24,7 +25,6 @@ from vidar_det.spikes.labels import SceneBoxes
 from vidar_det.spikes.sidecar import DEFAULT_RATE_HZ
 from vidar_det.spikes.stream import Sensor
 from vidar_det.training.losses import Targets
-from vidar_det.training.moving_light import MovingLight
 
 SMEAR_PX = 2.0
 """Within one count, light is sampled at least once for this much motion, pixels."""

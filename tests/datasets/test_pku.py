@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from vidar_det.datasets.foreign import open_foreign
+from vidar_det.datasets.pku import parse_line, pku_splits, read_pku
+from vidar_det.datasets.reading import ReadingSpec
+from vidar_det.datasets.windows import LabelledWindow, labelled_windows
 from vidar_det.detections.labels import Labels
 from vidar_det.errors import FormatError, GeometryError, SourceError, VidarError
 from vidar_det.spikes.recording import write_recording
 from vidar_det.spikes.sidecar import RecordingOptions
 from vidar_det.spikes.stream import Sensor
-from vidar_det.training.foreign import open_foreign
-from vidar_det.training.pku import parse_line, pku_splits, read_pku
-from vidar_det.training.reading import ReadingSpec
-from vidar_det.training.windows import LabelledWindow, labelled_windows
 
 REAL_LINE = Path(__file__).parents[3] / "shared" / "data" / "recordings"
 REAL_LINE /= "PKU-Vidar-DVS_00046_rotation_5000K_200r_1.txt"

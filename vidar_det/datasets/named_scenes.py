@@ -10,6 +10,13 @@ from types import MappingProxyType
 import numpy as np
 
 from vidar_det.config import did_you_mean
+from vidar_det.datasets.capture import (
+    CaptureSpec,
+    Progress,
+    Shot,
+    label_windows,
+    write_scene_recording,
+)
 from vidar_det.detections.labels import Labels, Origin, labels_document
 from vidar_det.errors import ConfigError
 from vidar_det.outputs import atomic_path
@@ -17,13 +24,6 @@ from vidar_det.spikes.labels import DEFAULT_CLASSES
 from vidar_det.spikes.procedural import procedural_backgrounds, procedural_sprites
 from vidar_det.spikes.scene_spec import SceneSpec
 from vidar_det.spikes.scenes import Scene, compose_scene
-from vidar_det.training.capture import (
-    CaptureSpec,
-    Progress,
-    Shot,
-    label_windows,
-    write_scene_recording,
-)
 
 SPRITES_PER_CLASS = 8
 

@@ -7,17 +7,17 @@ from typing import NamedTuple
 
 import numpy as np
 
+from vidar_det.datasets.capture import CaptureSpec, Progress, Shot
+from vidar_det.datasets.dataset import SpikeDataset, open_dataset
+from vidar_det.datasets.dataset_writer import new_dataset
+from vidar_det.datasets.footage_choice import ChosenFrame, FootageSpec, choose_frames
+from vidar_det.datasets.moving_light import Dimmed
+from vidar_det.datasets.playback import Playback
 from vidar_det.detections.labels import Origin
 from vidar_det.errors import LabelError
 from vidar_det.spikes.footage import FootageRecord, draw_still_motion, open_clip, open_still
 from vidar_det.spikes.framing import Framing, cover_framing, whole_framing
 from vidar_det.spikes.motion import draw_log_uniform
-from vidar_det.training.capture import CaptureSpec, Progress, Shot
-from vidar_det.training.dataset import SpikeDataset, open_dataset
-from vidar_det.training.dataset_writer import new_dataset
-from vidar_det.training.footage_choice import ChosenFrame, FootageSpec, choose_frames
-from vidar_det.training.moving_light import Dimmed
-from vidar_det.training.playback import Playback
 
 
 class FootageReport(NamedTuple):

@@ -7,6 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from vidar_det.config import build_spec, did_you_mean
+from vidar_det.datasets.class_map import (
+    as_class_map,
+    match_classes,
+    named_classes,
+    rename_classes,
+)
+from vidar_det.datasets.windows import LabelledWindow, labelled_windows
 from vidar_det.detections.label_reader import read_labels
 from vidar_det.detections.labels import Labels
 from vidar_det.errors import (
@@ -18,13 +25,6 @@ from vidar_det.errors import (
 from vidar_det.spikes.labels import ClassMap
 from vidar_det.spikes.recording import open_recording
 from vidar_det.spikes.stream import SpikeStream
-from vidar_det.training.class_map import (
-    as_class_map,
-    match_classes,
-    named_classes,
-    rename_classes,
-)
-from vidar_det.training.windows import LabelledWindow, labelled_windows
 
 DATASET_FILE = "dataset.toml"
 DATASET_FORMAT = 1

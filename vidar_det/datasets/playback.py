@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from vidar_det.datasets.moving_light import Light
 from vidar_det.spikes.footage import FootageClip, FootageRecord
 from vidar_det.spikes.framing import Framing
 from vidar_det.spikes.labels import SceneBoxes, stack_boxes
-from vidar_det.training.moving_light import Light
 
 SNAP_FRAMES = 1e-6
 """Nearer than this to a labelled frame, a time means that frame (times are rounded floats)."""

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from vidar_det.datasets.mot import mot_splits, parse_row, read_mot
+from vidar_det.datasets.reading import ReadingSpec
 from vidar_det.detections.labels import Labels
 from vidar_det.errors import FormatError, RangeError, SourceError
 from vidar_det.spikes.sidecar import RecordingOptions
-from vidar_det.training.mot import mot_splits, parse_row, read_mot
-from vidar_det.training.reading import ReadingSpec
 
 WriteBare = Callable[[Path, NDArray[np.uint8]], None]
 SIZE = (64, 40)

@@ -7,17 +7,17 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from vidar_det.datasets.dataset import SpikeDataset
+from vidar_det.datasets.labelled_data import ForeignDataset, open_labelled_data
+from vidar_det.datasets.reading import ReadingSpec, drawn_flip, flip_box
+from vidar_det.datasets.simulate import SceneSet, simulate_scenes
+from vidar_det.datasets.windows import labelled_windows
 from vidar_det.errors import ConfigError, LabelError, SourceError
 from vidar_det.spikes.procedural import procedural_backgrounds, procedural_sprites
 from vidar_det.spikes.recording import write_recording
 from vidar_det.spikes.scene_spec import SceneSpec
 from vidar_det.spikes.sidecar import RecordingOptions
 from vidar_det.spikes.stream import Sensor
-from vidar_det.training.dataset import SpikeDataset
-from vidar_det.training.labelled_data import ForeignDataset, open_labelled_data
-from vidar_det.training.reading import ReadingSpec, drawn_flip, flip_box
-from vidar_det.training.simulate import SceneSet, simulate_scenes
-from vidar_det.training.windows import labelled_windows
 
 WritePku = Callable[..., Path]
 FLIPS = ("none", "ud", "lr", "both")

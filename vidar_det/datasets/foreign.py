@@ -6,13 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from vidar_det.datasets.reading import Box, ReadingSpec, drawn_flip, flip_box
 from vidar_det.detections.label_reader import labels_of_document
 from vidar_det.detections.labels import Labels, Origin
 from vidar_det.errors import FormatError
 from vidar_det.spikes.recording import open_recording
 from vidar_det.spikes.sidecar import RecordingOptions, complete_options, read_spikecv
 from vidar_det.spikes.stream import SpikeStream
-from vidar_det.training.reading import Box, ReadingSpec, drawn_flip, flip_box
 
 CAMERA = RecordingOptions(width=400, height=250, layout="plain")
 """What the cameras of these datasets store, where nothing says otherwise."""

@@ -9,20 +9,20 @@ AAAI 2022; as SpikeCV hands the dataset out).
 from collections import Counter
 from pathlib import Path
 
-from vidar_det.detections.labels import Labels, Origin
-from vidar_det.errors import FormatError, GeometryError, SourceError
-from vidar_det.spikes.layouts import plane_format
-from vidar_det.spikes.recording import recording_files
-from vidar_det.spikes.sidecar import RecordingOptions
-from vidar_det.spikes.stream import SpikeStream
-from vidar_det.training.foreign import (
+from vidar_det.datasets.foreign import (
     ForeignBox,
     ForeignImage,
     foreign_labels,
     open_foreign,
     take_number,
 )
-from vidar_det.training.reading import ReadingSpec
+from vidar_det.datasets.reading import ReadingSpec
+from vidar_det.detections.labels import Labels, Origin
+from vidar_det.errors import FormatError, GeometryError, SourceError
+from vidar_det.spikes.layouts import plane_format
+from vidar_det.spikes.recording import recording_files
+from vidar_det.spikes.sidecar import RecordingOptions
+from vidar_det.spikes.stream import SpikeStream
 
 LABELS, RECORDINGS = "labels", "Vidar"
 DRAWN_ON = "both"

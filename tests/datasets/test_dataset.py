@@ -8,6 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from vidar_det.datasets.class_map import (
+    complete_class_map,
+    match_classes,
+    merge_scored,
+    parse_class_map,
+)
+from vidar_det.datasets.dataset import open_dataset
+from vidar_det.datasets.windows import OPEN_RECORDINGS, Recordings
 from vidar_det.errors import (
     ConfigError,
     FormatError,
@@ -19,14 +27,6 @@ from vidar_det.errors import (
 )
 from vidar_det.spikes.recording import write_recording
 from vidar_det.spikes.stream import Sensor
-from vidar_det.training.class_map import (
-    complete_class_map,
-    match_classes,
-    merge_scored,
-    parse_class_map,
-)
-from vidar_det.training.dataset import open_dataset
-from vidar_det.training.windows import OPEN_RECORDINGS, Recordings
 
 PLANES = 32
 

@@ -8,6 +8,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from vidar_det.datasets.capture import CaptureSpec, Progress, Shot, write_scene_recording
+from vidar_det.datasets.dataset import SpikeDataset, open_dataset
+from vidar_det.datasets.dataset_writer import check_split, new_dataset
+from vidar_det.datasets.footage_choice import FootageSpec
+from vidar_det.datasets.footage_dataset import FootageReport, simulate_annotations
+from vidar_det.datasets.moving_light import Dimmed
+from vidar_det.datasets.named_scenes import NAMED_SCENES, NamedShot, simulate_named_scene
 from vidar_det.detections.labels import Origin
 from vidar_det.errors import ConfigError
 from vidar_det.spikes.footage import FootageClip, open_video_light
@@ -16,13 +23,6 @@ from vidar_det.spikes.labels import DEFAULT_CLASSES
 from vidar_det.spikes.scene_spec import SceneSpec
 from vidar_det.spikes.scenes import compose_scene
 from vidar_det.spikes.sprites import Sprite
-from vidar_det.training.capture import CaptureSpec, Progress, Shot, write_scene_recording
-from vidar_det.training.dataset import SpikeDataset, open_dataset
-from vidar_det.training.dataset_writer import check_split, new_dataset
-from vidar_det.training.footage_choice import FootageSpec
-from vidar_det.training.footage_dataset import FootageReport, simulate_annotations
-from vidar_det.training.moving_light import Dimmed
-from vidar_det.training.named_scenes import NAMED_SCENES, NamedShot, simulate_named_scene
 
 __all__ = [
     "NAMED_SCENES",

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from vidar_det.config import did_you_mean
+from vidar_det.datasets.dataset_writer import check_split
 from vidar_det.errors import ConfigError, LabelError
 from vidar_det.spikes.footage import FootageRecord, load_footage
 from vidar_det.spikes.labels import DEFAULT_CLASS_MAP, ClassMap
-from vidar_det.training.dataset_writer import check_split
 
 Pair = tuple[float, float]
 UNNAMED_SPLIT = "all"

@@ -9,17 +9,17 @@ from pathlib import Path
 
 import numpy as np
 
-from vidar_det.detections.labels import Labels, labels_document
-from vidar_det.errors import ConfigError, LabelError, OutputError
-from vidar_det.outputs import write_json
-from vidar_det.training.capture import (
+from vidar_det.datasets.capture import (
     CaptureSpec,
     LabelledImage,
     Shot,
     label_windows,
     write_scene_recording,
 )
-from vidar_det.training.dataset import DATASET_FILE, DATASET_FORMAT
+from vidar_det.datasets.dataset import DATASET_FILE, DATASET_FORMAT
+from vidar_det.detections.labels import Labels, labels_document
+from vidar_det.errors import ConfigError, LabelError, OutputError
+from vidar_det.outputs import write_json
 
 
 class DatasetWriter:

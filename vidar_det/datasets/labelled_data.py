@@ -6,22 +6,22 @@ from pathlib import Path
 from typing import Protocol
 
 from vidar_det.config import did_you_mean
-from vidar_det.detections.labels import Labels
-from vidar_det.errors import ConfigError, LabelError, SourceError
-from vidar_det.spikes.labels import ClassMap
-from vidar_det.spikes.sidecar import RecordingOptions
-from vidar_det.spikes.stream import SpikeStream
-from vidar_det.training.class_map import (
+from vidar_det.datasets.class_map import (
     as_class_map,
     match_classes,
     named_classes,
     rename_classes,
 )
-from vidar_det.training.dataset import DATASET_FILE, open_dataset
-from vidar_det.training.foreign import open_foreign
-from vidar_det.training.mot import mot_splits, read_mot
-from vidar_det.training.pku import pku_splits, read_pku
-from vidar_det.training.reading import ReadingSpec
+from vidar_det.datasets.dataset import DATASET_FILE, open_dataset
+from vidar_det.datasets.foreign import open_foreign
+from vidar_det.datasets.mot import mot_splits, read_mot
+from vidar_det.datasets.pku import pku_splits, read_pku
+from vidar_det.datasets.reading import ReadingSpec
+from vidar_det.detections.labels import Labels
+from vidar_det.errors import ConfigError, LabelError, SourceError
+from vidar_det.spikes.labels import ClassMap
+from vidar_det.spikes.sidecar import RecordingOptions
+from vidar_det.spikes.stream import SpikeStream
 
 
 class LabelledData(Protocol):

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidar_det.config import did_you_mean
+from vidar_det.datasets.moving_light import MovingLight, name_light, sample_light
 from vidar_det.detections.boxes import GroundTruth
 from vidar_det.detections.labels import UNKNOWN_ORIGIN, ImageRecord, Origin
 from vidar_det.errors import ConfigError
@@ -17,7 +18,6 @@ from vidar_det.spikes.labels import SceneBoxes
 from vidar_det.spikes.recording import write_recording
 from vidar_det.spikes.sidecar import DEFAULT_RATE_HZ
 from vidar_det.spikes.stream import Sensor
-from vidar_det.training.moving_light import MovingLight, name_light, sample_light
 
 Progress = Callable[[int, int], None]
 """Called with how much is done and how much there is in all."""

@@ -10,16 +10,16 @@ from collections import defaultdict
 from pathlib import Path
 from typing import NamedTuple
 
-from vidar_det.detections.labels import Labels, Origin
-from vidar_det.errors import FormatError, RangeError, SourceError
-from vidar_det.training.foreign import (
+from vidar_det.datasets.foreign import (
     ForeignBox,
     ForeignImage,
     foreign_labels,
     open_foreign,
     take_number,
 )
-from vidar_det.training.reading import ReadingSpec
+from vidar_det.datasets.reading import ReadingSpec
+from vidar_det.detections.labels import Labels, Origin
+from vidar_det.errors import FormatError, RangeError, SourceError
 
 RECORDING, LABELS = "spikes.dat", "spikes_gt.txt"
 CATEGORY = "object"

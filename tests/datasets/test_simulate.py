@@ -13,23 +13,16 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from vidar_det.detections.label_reader import read_labels
-from vidar_det.detections.labels import Origin
-from vidar_det.errors import ConfigError, LabelError, OutputError, RangeError, SourceError
-from vidar_det.spikes.labels import BoxRow, SceneBoxes, stack_boxes
-from vidar_det.spikes.procedural import procedural_backgrounds, procedural_sprites
-from vidar_det.spikes.recording import open_recording
-from vidar_det.spikes.scenes import SceneSpec, compose_scene
-from vidar_det.training import capture as capture_module
-from vidar_det.training.capture import (
+from vidar_det.datasets import capture as capture_module
+from vidar_det.datasets.capture import (
     CaptureSpec,
     Shot,
     label_windows,
     write_scene_recording,
 )
-from vidar_det.training.class_map import parse_class_map
-from vidar_det.training.dataset import open_dataset
-from vidar_det.training.moving_light import (
+from vidar_det.datasets.class_map import parse_class_map
+from vidar_det.datasets.dataset import open_dataset
+from vidar_det.datasets.moving_light import (
     BLOCK_PLANES,
     LIGHT_ERROR,
     Dimmed,
@@ -37,7 +30,7 @@ from vidar_det.training.moving_light import (
     name_light,
     sample_light,
 )
-from vidar_det.training.simulate import (
+from vidar_det.datasets.simulate import (
     NAMED_SCENES,
     FootageSpec,
     NamedShot,
@@ -48,7 +41,14 @@ from vidar_det.training.simulate import (
     simulate_scenes,
     simulate_video,
 )
-from vidar_det.training.windows import labelled_windows
+from vidar_det.datasets.windows import labelled_windows
+from vidar_det.detections.label_reader import read_labels
+from vidar_det.detections.labels import Origin
+from vidar_det.errors import ConfigError, LabelError, OutputError, RangeError, SourceError
+from vidar_det.spikes.labels import BoxRow, SceneBoxes, stack_boxes
+from vidar_det.spikes.procedural import procedural_backgrounds, procedural_sprites
+from vidar_det.spikes.recording import open_recording
+from vidar_det.spikes.scenes import SceneSpec, compose_scene
 
 SHARED = Path(__file__).parents[3] / "shared" / "data" / "footage"
 WIDTH, HEIGHT, PLANES = 64, 48, 64
