@@ -1,0 +1,270 @@
+"""A network, its optimiser and a schedule come in; sparse weights grow in ordinary training.
+
+Chen et al., *State Transition of Dendritic Spines Improves Learning of Sparse SNNs* (STDS, ICML
+2022): a weight is the part of its spine theta that rises above a growing threshold d,
+``w = sign(theta) max(|theta| - d, 0)``. Spines below d keep learning and may regrow, with either
+sign. The schedules turn it into the LATS family (ICLR 2023).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from vidar_det.errors import CheckpointError, ConfigError, TrainingError
+from vidar_det.pruning.layers import prunable_layers
+from vidar_det.pruning.schedules import Schedule
+
+
+class _Redefined(torch.autograd.Function):
+    """Soft threshold whose gradient passes unchanged, but for theta = 0 where it is 0."""
+
+    @staticmethod
+    def forward(ctx: Any, theta: Tensor, threshold: Tensor) -> Tensor:
+        ctx.save_for_backward(theta)
+        return theta.sign() * (theta.abs() - threshold).relu()
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        (theta,) = ctx.saved_tensors
+        return gradients[0] * (theta != 0), None
+
+
+class SpineShrinkage(nn.Module):
+    """Parametrisation of a weight by its spines.
+
+    The threshold is a buffer that moves with the layer but stays out of its ``state_dict``: an
+    average of the network's state averages the spines, never the threshold.
+
+    Args:
+        like: a weight of the layer; gives dtype and device.
+        threshold: d, 0 or more.
+        plain: take the true gradient, 1 where ``|theta| > d`` and 0 elsewhere, so that a spine
+            below d no longer learns. Otherwise the redefined one, 1 wherever theta is not 0.
+
+    Example:
+        >>> shrinkage = SpineShrinkage(torch.zeros(1), threshold=0.5)
+        >>> theta = torch.tensor([-2.0, 0.25], requires_grad=True)
+        >>> shrinkage(theta).tolist()
+        [-1.5, 0.0]
+        >>> shrinkage(theta).sum().backward()
+        >>> theta.grad.tolist()
+        [1.0, 1.0]
+    """
+
+    threshold: Tensor
+
+    def __init__(self, like: Tensor, threshold: float = 0.0, plain: bool = False) -> None:
+        super().__init__()
+        self.plain = plain
+        d = torch.tensor(threshold, dtype=like.dtype, device=like.device)
+        self.register_buffer("threshold", d, persistent=False)
+
+    def forward(self, theta: Tensor) -> Tensor:
+        """Weights of spines, of the same shape."""
+        if self.plain:
+            return theta.sign() * (theta.abs() - self.threshold).relu()
+        return cast(Tensor, _Redefined.apply(theta, self.threshold))  # type: ignore[no-untyped-call]  # torch leaves it untyped
+
+    def right_inverse(self, weight: Tensor) -> Tensor:
+        """Spines that have these weights; a weight of 0 has a spine of 0."""
+        return weight + weight.sign() * self.threshold
+
+
+@dataclass(frozen=True)
+class ReachSparsity:
+    """Instead of a schedule: the threshold that makes an asked share of the weights 0.
+
+    After each optimiser step d is the smallest threshold that leaves at least ``sparsity * s`` of
+    all chosen weights 0, ``s = 1 - (1 - n / N)^3``. It sorts the spines in every step, and says
+    nothing of lambda: that is what the data make of it.
+
+    Attributes:
+        sparsity: asked share of zeros over all chosen weights, above 0 and below 1.
+        steps: N, the optimiser steps in which it is reached; from then on it is held.
+
+    Raises:
+        ConfigError: a setting lies outside its range.
+    """
+
+    sparsity: float
+    steps: int
+
+    def __post_init__(self) -> None:
+        if not 0 < self.sparsity < 1:
+            raise ConfigError(f"sparsity: found {self.sparsity}, wanted above 0 and below 1")
+        if self.steps < 1:
+            raise ConfigError(f"steps: found {self.steps}, wanted 1 or more")
+
+    def share(self, steps: int) -> float:
+        """Share of zeros that is due after ``steps``."""
+        left = max(0.0, 1 - steps / self.steps)
+        return self.sparsity * (1 - left**3)
+
+
+class SoftThreshold:
+    """Prunes a network while it trains: attach it, train as always, finalise.
+
+    The threshold moves by itself after every step that the optimiser really makes (a step skipped
+    by mixed precision moves nothing), by the learning rate of that very step. Parameters stay the
+    same objects, so it may be attached before or after the optimiser's state exists.
+
+    Args:
+        network: any network, spiking or not.
+        optimizer: holds the chosen weights, all with one learning rate.
+        schedule: one of `vidar_det.pruning.schedules`, or `ReachSparsity`.
+        layers: names as in `prunable_layers`; None takes every convolution and fully connected
+            layer.
+        plain: the true gradient instead of the redefined one (see `SpineShrinkage`).
+
+    Attributes:
+        threshold: d, as it is now.
+        strength: lambda of the last step, ``(1 - momentum) * (rise of d) / (learning rate)``.
+        steps: optimiser steps made since it was attached.
+        rates: sum of their learning rates.
+
+    Raises:
+        ConfigError: unknown layer names, a weight that is already parametrised or that the
+            optimiser does not hold.
+
+    Example:
+        >>> from vidar_det.pruning.layers import measure_sparsity
+        >>> from vidar_det.pruning.schedules import Linear
+        >>> network = nn.Linear(2, 1, bias=False)
+        >>> with torch.no_grad():
+        ...     _ = network.weight.copy_(torch.tensor([[-0.1, 2.0]]))
+        >>> optimizer = torch.optim.SGD(network.parameters(), lr=0.0)
+        >>> pruning = SoftThreshold(network, optimizer, Linear(final=0.5, steps=1))
+        >>> network(torch.ones(1, 2)).sum().backward()
+        >>> optimizer.step()
+        >>> pruning.finalise()
+        >>> network.weight.tolist(), measure_sparsity(network).total
+        ([[-0.0, 1.5]], 0.5)
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        schedule: Schedule | ReachSparsity,
+        layers: Sequence[str] | None = None,
+        plain: bool = False,
+    ) -> None:
+        self._layers = prunable_layers(network, layers)
+        self._optimizer, self._schedule, self._plain = optimizer, schedule, plain
+        self.steps, self.rates, self.threshold, self.strength = 0, 0.0, 0.0, 0.0
+        if not isinstance(schedule, ReachSparsity):
+            self.threshold = schedule.threshold(0, 0.0)
+        self._check_layers()
+        self._spines: dict[str, nn.Parameter] = {}
+        self._shrinkages: list[SpineShrinkage] = []
+        for name, layer in self._layers.items():
+            weight = layer.get_parameter("weight")
+            shrinkage = SpineShrinkage(weight, self.threshold, plain)
+            parametrize.register_parametrization(layer, "weight", shrinkage)
+            self._spines[name] = weight
+            self._shrinkages.append(shrinkage)
+        self._hook = optimizer.register_step_post_hook(self._advance)
+
+    def finalise(self) -> None:
+        """Turn spines into plain weights: the network is an ordinary one again, zeros included.
+
+        The parameters stay the same objects. Call it once, after the last step.
+        """
+        self._hook.remove()
+        for layer in self._layers.values():
+            parametrize.remove_parametrizations(layer, "weight", leave_parametrized=True)
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that a later run needs beside the states of the network and of the optimiser."""
+        return {**self._identity(), **{name: getattr(self, name) for name in _PROGRESS}}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on where another run stopped; load network and optimiser too.
+
+        Raises:
+            CheckpointError: the state is of other layers, another schedule or another optimiser.
+        """
+        for name, wanted in self._identity().items():
+            if (found := state.get(name)) != wanted:
+                raise CheckpointError(
+                    f"state of soft threshold, {name}: found {found}, wanted {wanted}"
+                )
+        for name in _PROGRESS:
+            setattr(self, name, state[name])
+        self._set_threshold(self.threshold)
+
+    def _identity(self) -> dict[str, Any]:
+        """What must be the same when a run is resumed."""
+        return {
+            "layers": list(self._layers),
+            "schedule": repr(self._schedule),
+            "optimizer": type(self._optimizer).__name__,
+            "plain": self._plain,
+        }
+
+    def _check_layers(self) -> None:
+        held = {id(p) for group in self._optimizer.param_groups for p in group["params"]}
+        for name, layer in self._layers.items():
+            if parametrize.is_parametrized(layer, "weight") or "weight" not in layer._parameters:
+                raise ConfigError(f"layers: the weight of {name!r} is computed, wanted a plain one")
+            if id(layer.get_parameter("weight")) not in held:
+                raise ConfigError(f"layers: the optimiser does not hold the weight of {name!r}")
+
+    def _advance(self, *_: object) -> None:
+        """Move the threshold after a step of the optimiser."""
+        rate, momentum = self._rate_and_momentum()
+        steps, rates = self.steps + 1, self.rates + rate
+        if isinstance(self._schedule, ReachSparsity):
+            threshold = self._quantile(self._schedule.share(steps))
+        else:
+            threshold = self._schedule.threshold(steps, rates)
+        self._refuse_dead_layers(threshold)
+        rise = (threshold - self.threshold) * (1 - momentum)
+        self.steps, self.rates = steps, rates
+        self.strength = rise / rate if rate else 0.0
+        self._set_threshold(threshold)
+
+    def _rate_and_momentum(self) -> tuple[float, float]:
+        """Learning rate and momentum of the step just made."""
+        spines = {id(spine) for spine in self._spines.values()}
+        used = {
+            (float(group["lr"]), float(group.get("momentum", 0.0)))
+            for group in self._optimizer.param_groups
+            if any(id(parameter) in spines for parameter in group["params"])
+        }
+        if len(used) != 1:
+            raise ConfigError(
+                "learning rate and momentum of the pruned layers: found "
+                f"{sorted(used)}, wanted one pair; attach one SoftThreshold to each"
+            )
+        return used.pop()
+
+    @torch.no_grad()
+    def _quantile(self, share: float) -> float:
+        """Smallest threshold that makes at least this share of the weights 0."""
+        sizes = torch.cat([spine.abs().flatten() for spine in self._spines.values()])
+        count = round(share * sizes.numel())
+        return float(sizes.kthvalue(count).values) if count else 0.0
+
+    @torch.no_grad()
+    def _refuse_dead_layers(self, threshold: float) -> None:
+        largest = torch.stack([spine.abs().max().double() for spine in self._spines.values()])
+        for name, size in zip(self._spines, largest.tolist(), strict=True):
+            if size <= threshold:
+                raise TrainingError(
+                    f"step {self.steps + 1}: the threshold {threshold:g} would kill all of layer "
+                    f"{name!r}, whose largest spine is {size:g}; choose a lower final threshold "
+                    "(or sparsity), or leave the layer out"
+                )
+
+    def _set_threshold(self, threshold: float) -> None:
+        self.threshold = threshold
+        for shrinkage in self._shrinkages:
+            shrinkage.threshold.fill_(threshold)
+
+
+_PROGRESS = ("steps", "rates", "threshold", "strength")
