@@ -207,6 +207,11 @@ def test_a_threshold_that_would_kill_a_layer_is_refused_and_not_applied() -> Non
         train(network, optimizer, 0, 1)
     assert (pruning.steps, pruning.threshold) == (0, 0.0)
     assert measure_sparsity(network).total == 0
+    other = build_network()
+    optimizer = build_optimizer(other)
+    SoftThreshold(other, optimizer, Linear(10.0, STEPS), allow_dead_layers=True)
+    train(other, optimizer, 0, 1)
+    assert measure_sparsity(other).total == 1
 
 
 @pytest.mark.parametrize(
@@ -246,6 +251,20 @@ def test_pruned_layers_with_two_learning_rates_are_refused() -> None:
     SoftThreshold(network, optimizer, Sine(0.1, STEPS))
     with pytest.raises(ConfigError, match="wanted one pair"):
         train(network, optimizer, 0, 1)
+
+
+def test_a_weight_of_zero_learns_in_the_first_step_alone() -> None:
+    layer = nn.Linear(1, 1, bias=False)
+    nn.init.zeros_(layer.weight)
+    optimizer = torch.optim.SGD(layer.parameters(), lr=0.0)
+    SoftThreshold(layer, optimizer, Linear(0.1, STEPS), allow_dead_layers=True)
+    gradients = []
+    for _ in range(2):
+        optimizer.zero_grad()
+        layer(torch.ones(1, 1)).sum().backward()
+        gradients.append(layer.parametrizations.weight.original.grad.item())
+        optimizer.step()
+    assert gradients == [1.0, 0.0]
 
 
 @pytest.mark.parametrize(("sparsity", "steps"), [(0.0, 5), (1.0, 5), (0.5, 0)])

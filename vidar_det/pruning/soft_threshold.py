@@ -19,18 +19,18 @@ from vidar_det.pruning.layers import prunable_layers
 from vidar_det.pruning.schedules import Schedule
 
 
-class _Redefined(torch.autograd.Function):
-    """Soft threshold whose gradient passes unchanged, but for theta = 0 where it is 0."""
+class _Shrink(torch.autograd.Function):
+    """Soft threshold whose gradient passes unchanged where ``learns`` is set."""
 
     @staticmethod
-    def forward(ctx: Any, theta: Tensor, threshold: Tensor) -> Tensor:
-        ctx.save_for_backward(theta)
+    def forward(ctx: Any, theta: Tensor, threshold: Tensor, learns: Tensor) -> Tensor:
+        ctx.save_for_backward(learns)
         return theta.sign() * (theta.abs() - threshold).relu()
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        (theta,) = ctx.saved_tensors
-        return gradients[0] * (theta != 0), None
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        (learns,) = ctx.saved_tensors
+        return gradients[0] * learns, None, None
 
 
 class SpineShrinkage(nn.Module):
@@ -45,6 +45,10 @@ class SpineShrinkage(nn.Module):
         plain: take the true gradient, 1 where ``|theta| > d`` and 0 elsewhere, so that a spine
             below d no longer learns. Otherwise the redefined one, 1 wherever theta is not 0.
 
+    Attributes:
+        threshold: d, a scalar.
+        identity: scalar bool; while set, spines of 0 learn too: so the first step is made.
+
     Example:
         >>> shrinkage = SpineShrinkage(torch.zeros(1), threshold=0.5)
         >>> theta = torch.tensor([-2.0, 0.25], requires_grad=True)
@@ -56,18 +60,19 @@ class SpineShrinkage(nn.Module):
     """
 
     threshold: Tensor
+    identity: Tensor
 
     def __init__(self, like: Tensor, threshold: float = 0.0, plain: bool = False) -> None:
         super().__init__()
         self.plain = plain
         d = torch.tensor(threshold, dtype=like.dtype, device=like.device)
         self.register_buffer("threshold", d, persistent=False)
+        self.register_buffer("identity", torch.zeros_like(d, dtype=torch.bool), persistent=False)
 
     def forward(self, theta: Tensor) -> Tensor:
         """Weights of spines, of the same shape."""
-        if self.plain:
-            return theta.sign() * (theta.abs() - self.threshold).relu()
-        return cast(Tensor, _Redefined.apply(theta, self.threshold))  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        learns = theta.abs() > self.threshold if self.plain else theta != 0
+        return cast(Tensor, _Shrink.apply(theta, self.threshold, learns | self.identity))  # type: ignore[no-untyped-call]  # torch leaves it untyped
 
     def right_inverse(self, weight: Tensor) -> Tensor:
         """Spines that have these weights; a weight of 0 has a spine of 0."""
@@ -119,6 +124,7 @@ class SoftThreshold:
         layers: names as in `prunable_layers`; None takes every convolution and fully connected
             layer.
         plain: the true gradient instead of the redefined one (see `SpineShrinkage`).
+        allow_dead_layers: let a layer lose all its weights; otherwise that is refused.
 
     Attributes:
         threshold: d, as it is now.
@@ -152,7 +158,9 @@ class SoftThreshold:
         schedule: Schedule | ReachSparsity,
         layers: Sequence[str] | None = None,
         plain: bool = False,
+        allow_dead_layers: bool = False,
     ) -> None:
+        self._allow_dead_layers = allow_dead_layers
         self._layers = prunable_layers(network, layers)
         self._optimizer, self._schedule, self._plain = optimizer, schedule, plain
         self.steps, self.rates, self.threshold, self.strength = 0, 0.0, 0.0, 0.0
@@ -167,6 +175,7 @@ class SoftThreshold:
             parametrize.register_parametrization(layer, "weight", shrinkage)
             self._spines[name] = weight
             self._shrinkages.append(shrinkage)
+        self._set_threshold(self.threshold)
         self._hook = optimizer.register_step_post_hook(self._advance)
 
     def finalise(self) -> None:
@@ -222,7 +231,8 @@ class SoftThreshold:
             threshold = self._quantile(self._schedule.share(steps))
         else:
             threshold = self._schedule.threshold(steps, rates)
-        self._refuse_dead_layers(threshold)
+        if not self._allow_dead_layers:
+            self._refuse_dead_layers(threshold)
         rise = (threshold - self.threshold) * (1 - momentum)
         self.steps, self.rates = steps, rates
         self.strength = rise / rate if rate else 0.0
@@ -265,6 +275,7 @@ class SoftThreshold:
         self.threshold = threshold
         for shrinkage in self._shrinkages:
             shrinkage.threshold.fill_(threshold)
+            shrinkage.identity.fill_(self.steps == 0 and threshold == 0)
 
 
 _PROGRESS = ("steps", "rates", "threshold", "strength")

@@ -1,0 +1,154 @@
+"""Connections form and vanish under gradient rewiring, and a run resumes exactly."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from vidar_det.errors import CheckpointError, ConfigError, TrainingError
+from vidar_det.pruning.layers import measure_sparsity
+from vidar_det.pruning.rewiring import GradientRewiring, Prior, keep_zeros
+
+STEPS = 8
+
+
+def build_network() -> nn.Sequential:
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(16, 3)
+    ).double()
+
+
+def train(network: nn.Module, optimizer: torch.optim.Optimizer, start: int, stop: int) -> None:
+    for step in range(start, stop):
+        batch = torch.randn(5, 1, 4, 4, generator=torch.Generator().manual_seed(step)).double()
+        optimizer.zero_grad()
+        network(batch).square().mean().backward()
+        optimizer.step()
+
+
+@pytest.mark.parametrize("amsgrad", [False, True])
+def test_without_spines_in_danger_it_is_adam(amsgrad: bool) -> None:
+    networks = build_network(), build_network()
+    settings = {"lr": 1e-3, "weight_decay": 0.1, "amsgrad": amsgrad}
+    with torch.no_grad():
+        for network in networks:
+            for layer in (network[0], network[4]):
+                layer.weight.add_(layer.weight.sign())
+    train(networks[0], GradientRewiring(networks[0], Prior(alpha=0.0), **settings), 0, STEPS)
+    train(networks[1], torch.optim.Adam(networks[1].parameters(), **settings), 0, STEPS)
+    for ours, adams in zip(networks[0].parameters(), networks[1].parameters(), strict=True):
+        torch.testing.assert_close(ours, adams, rtol=1e-12, atol=1e-14)
+
+
+def test_a_pruned_spine_regrows_with_its_own_sign_only() -> None:
+    network = nn.Linear(1, 2, bias=False)
+    nn.init.constant_(network.weight, -0.1)
+    with torch.no_grad():
+        network.weight[1] = -9.0
+    optimizer = GradientRewiring(network, Prior(alpha=0.0), lr=0.15)
+    weights = []
+    for gradient in (-1.0, 1.0, 1.0, 1.0):
+        network.weight.grad = torch.tensor([[gradient], [0.0]])
+        optimizer.step()
+        weights.append(network.weight[0].item())
+    assert weights[0] == 0.0
+    assert weights[-1] < 0
+    assert max(weights) == 0.0
+
+
+def test_weights_of_zero_stay_zero_and_signs_never_change() -> None:
+    network = build_network()
+    with torch.no_grad():
+        network[4].weight[0, :5] = 0
+    signs = network[4].weight.sign()
+    optimizer = GradientRewiring(network, Prior(alpha=0.3), lr=0.01)
+    train(network, optimizer, 0, STEPS)
+    weight = network[4].weight
+    assert (weight[0, :5] == 0).all()
+    assert ((weight == 0) | (weight.sign() == signs)).all()
+    assert 5 < int((weight == 0).sum()) < weight.numel()
+
+
+def test_only_the_named_layers_are_rewired() -> None:
+    network = build_network()
+    train(network, GradientRewiring(network, Prior(alpha=0.3), ["4"], lr=0.01), 0, STEPS)
+    conv, linear = measure_sparsity(network).layers
+    assert conv.zeros == 0
+    assert linear.zeros > 0
+
+
+def test_the_asked_sparsity_is_reached_whatever_alpha_is() -> None:
+    for alpha in (0.0, 1e-3):
+        network = build_network()
+        prior = Prior(alpha=alpha, reach=0.75, reach_steps=STEPS)
+        train(network, GradientRewiring(network, prior, lr=1e-3), 0, STEPS)
+        assert sum(layer.zeros for layer in measure_sparsity(network).layers) == 63
+
+
+@pytest.mark.parametrize("prior", [Prior(alpha=0.3), Prior(reach=0.5, reach_steps=STEPS)])
+def test_a_resumed_run_equals_an_uninterrupted_one_bit_by_bit(prior: Prior) -> None:
+    whole = build_network()
+    optimizer = GradientRewiring(whole, prior, lr=0.01, amsgrad=True)
+    train(whole, optimizer, 0, 4)
+    saved = copy.deepcopy((whole.state_dict(), optimizer.state_dict()))
+    train(whole, optimizer, 4, STEPS)
+    resumed = build_network()
+    second = GradientRewiring(resumed, prior, lr=0.5, amsgrad=True)
+    resumed.load_state_dict(saved[0])
+    second.load_state_dict(saved[1])
+    train(resumed, second, 4, STEPS)
+    for name, value in whole.state_dict().items():
+        assert torch.equal(value, resumed.state_dict()[name])
+
+
+def test_resuming_from_another_optimiser_or_prior_is_refused() -> None:
+    network = build_network()
+    optimizer = GradientRewiring(network, Prior())
+    adam = torch.optim.Adam(network.parameters()).state_dict()
+    with pytest.raises(CheckpointError, match="rewired_layers: found None"):
+        optimizer.load_state_dict(adam)
+    with pytest.raises(CheckpointError, match="prior: found Prior"):
+        optimizer.load_state_dict(GradientRewiring(network, Prior(alpha=0.5)).state_dict())
+    with pytest.raises(CheckpointError, match=r"found \['0'\], wanted \['0', '4'\]"):
+        optimizer.load_state_dict(GradientRewiring(network, Prior(), ["0"]).state_dict())
+
+
+def test_a_prior_that_would_kill_a_layer_is_refused_and_its_weights_stay() -> None:
+    network = build_network()
+    before = network[0].weight.detach().clone()
+    optimizer = GradientRewiring(network, Prior(alpha=1e6), lr=0.01)
+    with pytest.raises(TrainingError, match="step 1: the prior would kill all of layer '0'"):
+        train(network, optimizer, 0, 1)
+    assert torch.equal(network[0].weight, before)
+    optimizer = GradientRewiring(network, Prior(alpha=1e6), lr=0.01, allow_dead_layers=True)
+    train(network, optimizer, 0, 1)
+    assert measure_sparsity(network).total == 1
+
+
+def test_an_average_is_pruned_as_the_network_is() -> None:
+    network = build_network()
+    train(network, GradientRewiring(network, Prior(alpha=0.3), lr=0.01), 0, STEPS)
+    average = {name: torch.ones_like(value) for name, value in network.state_dict().items()}
+    pruned = keep_zeros(average, network)
+    assert torch.equal(pruned["4.weight"] == 0, network[4].weight == 0)
+    assert torch.equal(pruned["1.weight"], average["1.weight"])
+
+
+@pytest.mark.parametrize(
+    ("build", "word"),
+    [
+        (lambda: Prior(alpha=-1.0), "alpha"),
+        (lambda: Prior(p=0.4), "p"),
+        (lambda: Prior(reach=1.0), "reach"),
+        (lambda: Prior(reach=0.5, reach_steps=0), "reach_steps"),
+        (lambda: GradientRewiring(build_network(), Prior(), lr=-1.0), "lr"),
+        (lambda: GradientRewiring(build_network(), Prior(), eps=0.0), "eps"),
+        (lambda: GradientRewiring(build_network(), Prior(), betas=(0.9, 1.0)), "betas"),
+        (lambda: GradientRewiring(build_network(), Prior(), ["head"]), "layers"),
+    ],
+)
+def test_bad_settings_are_refused_by_name(build, word: str) -> None:
+    with pytest.raises(ConfigError, match=f"^{word}: found"):
+        build()
