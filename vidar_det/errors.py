@@ -11,6 +11,7 @@ Tree::
     ├── ConfigError        a recipe, sidecar or setting holds an unknown key or a wrong value
     ├── LabelError         labels contradict themselves or their classes are unknown
     ├── CheckpointError    weights do not fit the network they are loaded into
+    ├── PruningError       a network cannot be followed, or cannot shrink as asked
     ├── TrainingError      a run cannot go on: its numbers are no longer finite
     └── OutputError        the result cannot be written
 
@@ -57,6 +58,10 @@ class LabelError(VidarError):
 
 class CheckpointError(VidarError):
     """Weights do not fit the network they are loaded into."""
+
+
+class PruningError(VidarError):
+    """A network cannot be followed, or cannot shrink as asked."""
 
 
 class TrainingError(VidarError):

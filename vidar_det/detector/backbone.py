@@ -78,12 +78,12 @@ class Stage(nn.Module):
 class Pooling(nn.Module):
     """Spatial pyramid pooling, fast form: three 5x5 max-pools in a row, on spikes."""
 
-    def __init__(self, channels: int, hidden: int, spec: DetectorSpec) -> None:
+    def __init__(self, channels: int, spec: DetectorSpec) -> None:
         super().__init__()
-        self.squeeze = ConvNorm(channels, hidden)
+        self.squeeze = ConvNorm(channels, spec.pool)
         self.fire = _neuron(spec)
         self.pool = nn.MaxPool2d(5, stride=1, padding=2)
-        self.join = ConvNorm(4 * hidden, channels)
+        self.join = ConvNorm(4 * spec.pool, spec.pooled)
         self.fire_out = _neuron(spec)
 
     def forward(self, spikes: Tensor) -> Tensor:
@@ -106,7 +106,7 @@ class Backbone(nn.Module):
             Stage(None if index == 0 else widths[index - 1], stage, spec)
             for index, stage in enumerate(spec.stages)
         )
-        self.pooling = Pooling(widths[-1], spec.pool, spec)
+        self.pooling = Pooling(widths[-1], spec)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """See the class.
@@ -130,7 +130,7 @@ class Neck(nn.Module):
 
     def __init__(self, spec: DetectorSpec) -> None:
         super().__init__()
-        w8, w16, w32 = (stage.out for stage in spec.stages[1:])
+        w8, w16, w32 = spec.stages[1].out, spec.stages[2].out, spec.pooled
         down16, down8 = spec.top_down
         up16, up32 = spec.bottom_up
         self.down16 = Csp(w32 + w16, down16, spec)

@@ -122,6 +122,7 @@ class DetectorSpec:
         stem: channels of the first convolution (stride 4).
         stages: backbone blocks at strides 4, 8, 16, 32; ``out`` is the stage's stream.
         pool: hidden channels of the spatial pyramid pooling.
+        pool_out: channels that leave it; None = as many as enter.
         top_down: neck blocks at strides 16, 8.
         lateral: channels of the neck's strided convolutions at strides 16, 32.
         bottom_up: neck blocks at strides 16, 32.
@@ -148,6 +149,7 @@ class DetectorSpec:
     heads: tuple[HeadSpec, ...]
     classes: tuple[str, ...] = DEFAULT_CLASSES
     reg_max: int = 16
+    pool_out: int | None = None
     neuron: NeuronSpec = field(default_factory=NeuronSpec)
     encoding: EncodingSpec = field(default_factory=EncodingSpec)
 
@@ -157,7 +159,7 @@ class DetectorSpec:
             found = len(getattr(self, name))
             if found != length:
                 raise ConfigError(f"detector spec: {name} has {found} entries, wanted {length}")
-        if min(self.stem, self.pool, self.reg_max - 1, *self.lateral) < 1:
+        if min(self.stem, self.pool, self.pooled, self.reg_max - 1, *self.lateral) < 1:
             raise ConfigError(f"detector spec: widths must be positive, found {self}")
         if self.neuron.kind == "relu" and self.encoding.steps != 1:
             raise ConfigError(
@@ -170,6 +172,11 @@ class DetectorSpec:
     def window(self) -> int:
         """Planes that the detector sees at once."""
         return self.encoding.window
+
+    @property
+    def pooled(self) -> int:
+        """Channels that leave the spatial pyramid pooling."""
+        return self.stages[-1].out if self.pool_out is None else self.pool_out
 
     def to_mapping(self) -> dict[str, Any]:
         """Return plain dicts and tuples that ``read_spec`` reads back."""
