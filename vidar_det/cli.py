@@ -522,6 +522,96 @@ def val(
         typer.echo(out / METRICS_FILE)
 
 
+@app.command(epilog="Example: vidar-det prune nano --target params=0.5 --data traffic --out half")
+def prune(
+    weights: Annotated[str, typer.Argument(metavar="WEIGHTS", help="Name or path of weights.")],
+    target: Annotated[
+        str,
+        typer.Option(
+            metavar="UNIT=X",
+            help="Budget: params, macs or synops; up to 1 a fraction, above it a number.",
+        ),
+    ],
+    out: OutOption,
+    data: Annotated[
+        Path | None, typer.Option(metavar="DATASET", help="Labelled recordings to learn from.")
+    ] = None,
+    recipe: Annotated[
+        Path | None, typer.Option(metavar="RECIPE", help="Recipe whose data to learn from.")
+    ] = None,
+    data_root: Annotated[
+        Path, typer.Option(metavar="DIR", help="Folder that the recipe's folders are relative to.")
+    ] = Path(),
+    one_shot: Annotated[
+        bool, typer.Option("--one-shot", help="Cut at once, without training.")
+    ] = False,
+    windows: Annotated[int, typer.Option(min=1, help="Windows to learn from.")] = 64_000,
+    scale: Annotated[float, typer.Option(help="Size of the picture while it learns.")] = 1.0,
+    learning_rate: Annotated[float, typer.Option(help="Peak of each stage.")] = 1e-3,
+    layers: Annotated[
+        str,
+        typer.Option(
+            metavar="NAMES", help='Layers that may shrink: "neck.*,head.*".', show_default="all"
+        ),
+    ] = "",
+    round_to: Annotated[
+        int, typer.Option(min=1, help="Channels in multiples of this; 8 fills vector units.")
+    ] = 1,
+    floor: Annotated[int, typer.Option(min=1, help="Fewest channels of a layer.")] = 4,
+    rho: Annotated[
+        float, typer.Option(min=0, help="How much more readily dear channels go; 0: not.")
+    ] = 0.5,
+    distillation: Annotated[
+        float, typer.Option(min=0, help="Weight of the dense net's word in the end.")
+    ] = 1.0,
+    seed: Annotated[int, typer.Option(min=0, help="Decides the data.")] = 0,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on where the run in --out stopped.")
+    ] = False,
+    workers: Annotated[
+        int, typer.Option(min=0, help="Processes that simulate windows; 0: none beside this one.")
+    ] = 1,
+    device: OnDevice = "cpu",
+    threads: ThreadsOption = None,
+    overwrite: OverwriteOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Cut channels out of a detector until it meets a budget; the result is an ordinary network.
+
+    In --out: model.safetensors, and the plan as plan.md, plan.png and plan.json.
+    """
+    from vidar_det.commands.console import show_warnings
+    from vidar_det.commands.progress import progress
+    from vidar_det.commands.prune import PruneSettings, prune_weights
+    from vidar_det.commands.prune_recipe import Lessons
+    from vidar_det.commands.tables import show_plan
+    from vidar_det.pruning.plan import PlanRules, Target
+
+    lessons = Lessons(recipe, data, 0 if one_shot else windows, 0.6, learning_rate, scale, seed)
+    settings = PruneSettings(
+        Target.parse(target),
+        lessons,
+        PlanRules(floor, round_to),
+        rho,
+        _names(layers),
+        distillation,
+        data_root,
+        resume,
+        overwrite,
+        workers,
+        threads,
+        device,
+    )
+    with progress("prune", "steps") as report:
+        summary = prune_weights(weights, out, settings, report)
+    show_plan(summary.plan)
+    show_warnings(summary.warnings)
+    if as_json:
+        typer.echo(json.dumps({"path": str(summary.path), "plan": summary.plan.to_mapping()}))
+    else:
+        typer.echo(summary.path)
+
+
 @app.command(epilog="Example: vidar-det demo --out found")
 def demo(
     out: OutOption = Path("vidar-demo"),

@@ -14,6 +14,7 @@ if TYPE_CHECKING:  # a table of a recording needs no torch
     from vidar_det.evaluation.accuracy import AccuracyReport
     from vidar_det.evaluation.assessment import Assessment
     from vidar_det.evaluation.bootstrap import Estimate, Figures
+    from vidar_det.pruning.plan import PruningPlan
 
 
 def show_recording(summary: "RecordingSummary") -> None:
@@ -112,3 +113,13 @@ def show_checks(results: Sequence["CheckResult"]) -> None:
 def _share(value: float) -> str:
     """Three digits, or a dash where there was nothing to find."""
     return "-" if math.isnan(value) else f"{value:.3f}"
+
+
+def show_plan(plan: "PruningPlan") -> None:
+    """Print how many channels every layer keeps, and which layers are tied."""
+    from vidar_det.pruning.plan_report import plan_rows
+
+    unit = plan.target.unit
+    title = f"{unit}: {plan.dense:,.0f} -> {plan.cost:,.0f} ({plan.cost / plan.dense:.3f})"
+    header = ["layers (tied where joined by +)", ">channels", ">kept", ">share"]
+    show_table(title, header, plan_rows(plan))

@@ -81,7 +81,7 @@ def count_params(network: nn.Module, groups: ChannelGroups) -> CostModel:
         >>> from vidar_det.pruning.groups import find_groups
         >>> network = nn.Sequential(nn.Conv2d(1, 4, 1), nn.Conv2d(4, 2, 1))
         >>> costs = count_params(network, find_groups(network, torch.zeros(1, 1, 2, 2)))
-        >>> costs.total(), costs.marginal()[0]           # a filter, its bias, two readers
+        >>> costs.total(), float(costs.marginal()[0])    # a filter, its bias, two readers
         (18.0, 4.0)
     """
     axes: dict[str, list[NDArray[np.int64]]] = {}

@@ -68,7 +68,7 @@ class GroupThreshold:
         schedule: one of `vidar_det.pruning.schedules`, or `ReachCost`.
         initial: what each gamma started from, by the name of its normalisation; 1 where missing.
         kappa: ``(G,) float64``: how much faster than d each group's threshold rises, as
-            `cost_weights` gives it; None = 1.
+            `cost_weights` gives it; None = 1. A group with 0 stays.
         floor: fewest groups of each family that are never set to 0.
 
     Attributes:
@@ -108,7 +108,8 @@ class GroupThreshold:
 
         Infinite for groups without normalisation, which stay.
         """
-        return self._norms.sizes() / self._kappa
+        with np.errstate(divide="ignore"):
+            return self._norms.sizes() / self._kappa
 
     def finalise(self) -> None:
         """Let go of the network: what it computes with becomes what it learns with."""

@@ -10,13 +10,14 @@ from torch import Tensor
 
 from vidar_det.detector.network import SpikingDetector, build_detector
 from vidar_det.detector.spec import DetectorSpec, size_spec
-from vidar_det.errors import TrainingError
+from vidar_det.errors import CheckpointError, TrainingError
 from vidar_det.training.averaging import Averaged
 from vidar_det.training.distributed import ALONE, Processes
 from vidar_det.training.losses import LossTerms
 from vidar_det.training.recipe import RecipeSpec
 from vidar_det.training.simulation import Batch
-from vidar_det.training.step import build_optimiser, learning_rate, train_step
+from vidar_det.training.step import Teacher, build_optimiser, learning_rate, train_step
+from vidar_det.training.student import Student
 
 
 def detector_spec(recipe: RecipeSpec, steps: int | None = None) -> DetectorSpec:
@@ -27,6 +28,16 @@ def detector_spec(recipe: RecipeSpec, steps: int | None = None) -> DetectorSpec:
     return size_spec(recipe.model.size, recipe.model.classes, encoding, recipe.model.neuron)
 
 
+def student_spec(
+    recipe: RecipeSpec, student: Student | None, steps: int | None = None
+) -> DetectorSpec:
+    """Return the spec of what learns, with S steps if given."""
+    if student is None:
+        return detector_spec(recipe, steps)
+    spec = student.network.spec
+    return spec if steps is None else replace(spec, encoding=replace(spec.encoding, steps=steps))
+
+
 class Learner:
     """Network, optimiser and averaged weights during one phase.
 
@@ -35,6 +46,7 @@ class Learner:
         number: of the phase, from 0.
         start: weights to begin with; None draws fresh ones from torch's global seed.
         processes: those that share each batch.
+        student: what learns; None = a network of the recipe's size.
 
     Attributes:
         step: steps done.
@@ -49,17 +61,24 @@ class Learner:
         number: int,
         start: Mapping[str, Tensor] | None = None,
         processes: Processes = ALONE,
+        student: Student | None = None,
     ) -> None:
         self.recipe, self.number, self.start, self.processes = recipe, number, start, processes
         self.phase = recipe.phases[number]
         self.step, self.steps = 0, self.phase.windows // self.phase.batch
-        self.network = build_detector(detector_spec(recipe, self.phase.steps))
+        self.network = build_detector(student_spec(recipe, student, self.phase.steps))
         if start is not None:
             self.network.load_state_dict(dict(start))
         self.network.to(processes.device).to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]  # torch's stubs miss it
         self.model = processes.join(self.network, recipe.synchronise_norms)
         self.optimiser = build_optimiser(self.network, recipe, self.phase)
         self.averaged = Averaged(self.network, recipe.ema)
+        self.teacher: Teacher | None = None
+        if student is not None:
+            self.teacher = Teacher.of(student, self.phase.steps, processes.device)
+        self.attachment = None
+        if student is not None and student.attach is not None:
+            self.attachment = student.attach(self.network, self.optimiser, self.steps)
 
     @property
     def rate(self) -> float:
@@ -83,9 +102,8 @@ class Learner:
             TrainingError: the loss or its gradient is not finite.
         """
         try:
-            terms = train_step(
-                self.model, self.optimiser, batch, self.recipe, self.rate, self.processes
-            )
+            how = (self.recipe, self.rate, self.processes, self.teacher)
+            terms = train_step(self.model, self.optimiser, batch, *how)
         except TrainingError as error:
             windows = self.windows_of(self.step)
             raise TrainingError(
@@ -115,18 +133,34 @@ class Learner:
             "optimiser": self.optimiser.state_dict(),
             "averaged": self.averaged.state,
             "updates": self.averaged.updates,
+            **({"attachment": self.attachment.state_dict()} if self.attachment else {}),
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go back to where ``to_state`` was called in this phase."""
+        """Go back to where ``to_state`` was called in this phase.
+
+        Raises:
+            CheckpointError: something is attached to this run and was not to that one, or the
+                other way round.
+        """
+        if ("attachment" in state) != (self.attachment is not None):
+            found = "something" if "attachment" in state else "nothing"
+            raise CheckpointError(
+                f"state of phase {self.number + 1}: {found} was attached to the optimiser when it "
+                "was saved, and now it is otherwise"
+            )
         self.network.load_state_dict(state["network"])
         self.optimiser.load_state_dict(state["optimiser"])
         device = self.processes.device
         self.averaged.state = {name: value.to(device) for name, value in state["averaged"].items()}
         self.averaged.updates, self.step = state["updates"], state["step"]
+        if self.attachment is not None:
+            self.attachment.load_state_dict(state["attachment"])
 
-    def averaged_weights(self) -> dict[str, Tensor]:
-        """Return the averaged weights on the CPU."""
+    def finish(self) -> dict[str, Tensor]:
+        """Let go of the network and return its averaged weights, on the CPU."""
+        if self.attachment is not None:
+            self.attachment.finalise()
         return {name: value.cpu() for name, value in self.averaged.state.items()}
 
     def averaged_network(self) -> SpikingDetector:

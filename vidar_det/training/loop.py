@@ -15,12 +15,13 @@ from vidar_det.detector.network import SpikingDetector, build_detector
 from vidar_det.detector.normalisation import recalibrate
 from vidar_det.training.curves import draw_curves
 from vidar_det.training.distributed import ALONE, Processes
-from vidar_det.training.learner import Learner, detector_spec
+from vidar_det.training.learner import Learner, student_spec
 from vidar_det.training.loading import load_batches
 from vidar_det.training.recipe import PhaseSpec, RecipeSpec
 from vidar_det.training.recipe_record import record_recipe
 from vidar_det.training.run_files import PROGRESS_FILE, VALIDATION_FILE, RunFiles
 from vidar_det.training.simulation import SimulatedWindows
+from vidar_det.training.student import Student
 
 SAVE_EVERY_S = 120.0
 
@@ -38,11 +39,13 @@ class RunSpec:
         resume: go on from the folder's ``state.pt`` if it is there.
         workers: processes that simulate windows; 0 simulates in this one.
         processes: those that train the network together.
+        student: what learns; None = a fresh network of the recipe's size.
     """
 
     resume: bool = False
     workers: int = 1
     processes: Processes = ALONE
+    student: Student | None = None
 
 
 @dataclass(frozen=True)
@@ -109,10 +112,11 @@ def train(
     torch.manual_seed(recipe.seed)
     run = _Run(recipe, RunFiles(out), how, report, validate)
     state = run.begin()
-    weights: Mapping[str, Tensor] | None = state["start"] if state else None
+    weights: Mapping[str, Tensor] | None = state["start"] if state else run.first_weights
     for number in range(state["phase"] if state else 0, len(recipe.phases)):
         windows = data(recipe.phases[number], number)
-        weights = run.run_phase(Learner(recipe, number, weights, how.processes), windows, state)
+        learner = Learner(recipe, number, weights, how.processes, how.student)
+        weights = run.run_phase(learner, windows, state)
         state = None
         run.finish_phase(number, weights, windows)
     return out / WEIGHTS_FILE
@@ -132,6 +136,12 @@ class _Run:
         self.recipe, self.files, self.how = recipe, files, how
         self.report, self.validate, self.processes = report, validate, how.processes
         self.saved_s = time.monotonic()
+
+    @property
+    def first_weights(self) -> dict[str, Tensor] | None:
+        """Weights that a new run begins with; None draws fresh ones."""
+        student = self.how.student
+        return None if student is None else student.network.state_dict()
 
     def begin(self) -> dict[str, Any] | None:
         """Read where the run goes on; None where it begins."""
@@ -162,7 +172,7 @@ class _Run:
                 place = (learner.number, learner.step, learner.steps)
                 self._keep(learner, Progress(*place, rate, losses, speed))
             clock = now
-        return learner.averaged_weights()
+        return learner.finish()
 
     def finish_phase(
         self, number: int, weights: Mapping[str, Tensor], windows: SimulatedWindows
@@ -170,7 +180,7 @@ class _Run:
         """Write a phase's weights; after the last one, measure batch normalisation and score."""
         if not self.processes.is_first:
             return
-        network = build_detector(detector_spec(self.recipe)).eval()
+        network = build_detector(student_spec(self.recipe, self.how.student)).eval()
         network.load_state_dict(dict(weights))
         network.to(self.processes.device)
         is_last = number + 1 == len(self.recipe.phases)

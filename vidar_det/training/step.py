@@ -1,17 +1,60 @@
 """A batch comes in, and a network that has learned from it goes out."""
 
 import math
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from vidar_det.detector.encoding import encode, padded_size
+from vidar_det.detector.head import RawPredictions
+from vidar_det.detector.network import SpikingDetector, build_detector
 from vidar_det.errors import TrainingError
+from vidar_det.training.distillation import distillation_loss
 from vidar_det.training.distributed import ALONE, Processes, bare_network
 from vidar_det.training.losses import LossTerms, detection_loss
 from vidar_det.training.recipe import PhaseSpec, RecipeSpec
 from vidar_det.training.simulation import Batch
+from vidar_det.training.student import Student
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """A network that knows, and how much its word counts.
+
+    Attributes:
+        network: in evaluation mode, on the device of those that learn from it.
+        weight: of its word beside the labels.
+    """
+
+    network: SpikingDetector
+    weight: float
+
+    @staticmethod
+    def of(student: Student, steps: int, device: torch.device) -> "Teacher | None":
+        """Return a student's teacher with S steps, ready on a device."""
+        if student.teacher is None or not student.distillation:
+            return None
+        spec = student.teacher.spec
+        network = build_detector(replace(spec, encoding=replace(spec.encoding, steps=steps)))
+        network.load_state_dict(student.teacher.state_dict())
+        network.to(device).eval()
+        return Teacher(network.to(memory_format=torch.channels_last), student.distillation)  # type: ignore[call-overload]  # torch's stubs miss it
+
+    def compare(
+        self,
+        inputs: Tensor,
+        predictions: RawPredictions,
+        recipe: RecipeSpec,
+        processes: Processes,
+    ) -> Tensor:
+        """Tell how far predictions are from the teacher's, weighted."""
+        on = inputs.device.type
+        with torch.no_grad(), torch.autocast(on, torch.bfloat16, enabled=recipe.mixed_precision):
+            taught = self.network(inputs)
+        weights = (recipe.loss.score, recipe.loss.distribution)
+        return self.weight * distillation_loss(predictions, taught, weights, processes.add_up)
 
 
 def train_step(
@@ -21,6 +64,7 @@ def train_step(
     recipe: RecipeSpec,
     rate: float,
     processes: Processes = ALONE,
+    teacher: Teacher | None = None,
 ) -> LossTerms:
     """Take one step of the optimiser; changes network and optimiser.
 
@@ -31,6 +75,7 @@ def train_step(
         recipe: the loss, the clipping and the precision.
         rate: the learning rate.
         processes: those that share the batch.
+        teacher: what the network learns from beside the labels.
 
     Returns:
         The loss of the whole batch and its parts, without gradient.
@@ -49,6 +94,9 @@ def train_step(
         predictions = model(inputs)
     padded = padded_size(*batch.counts.shape[-2:])
     terms = detection_loss(predictions, targets, padded, recipe.loss, processes.add_up)
+    if teacher is not None:
+        apart = teacher.compare(inputs, predictions, recipe, processes)
+        terms = terms._replace(total=terms.total + apart)
     together = LossTerms(*processes.add_up(torch.stack([term.detach() for term in terms])))
     _refuse_infinite(together)
     optimiser.zero_grad()

@@ -1,0 +1,330 @@
+"""Weights and a budget come in; smaller weights, and the plan they follow, go out."""
+
+import copy
+import dataclasses
+import itertools
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from vidar_det.commands.compute import prepare_compute
+from vidar_det.commands.prune_recipe import Lessons
+from vidar_det.detector.checkpoint import (
+    WEIGHTS_FILE,
+    find_weights,
+    load_network,
+    save_checkpoint,
+)
+from vidar_det.detector.encoding import encode
+from vidar_det.detector.network import SpikingDetector
+from vidar_det.detector.normalisation import recalibrate
+from vidar_det.errors import CheckpointError, ConfigError, PruningError
+from vidar_det.outputs import atomic_path, prepare_output_folder, write_json
+from vidar_det.pruning.costs import CostModel, count_macs, count_params, measure_synops
+from vidar_det.pruning.detectors import cut_detector, detector_groups, initial_gammas
+from vidar_det.pruning.group_threshold import GroupThreshold, ReachCost, cost_weights
+from vidar_det.pruning.groups import ChannelGroups
+from vidar_det.pruning.importance import spine_sizes
+from vidar_det.pruning.plan import PlanRules, PruningPlan, Target, make_plan
+from vidar_det.pruning.plan_report import draw_plan, plan_markdown
+from vidar_det.pruning.surgery import mask
+from vidar_det.training.distributed import Processes
+from vidar_det.training.loading import load_batches
+from vidar_det.training.loop import Progress, RunSpec, train
+from vidar_det.training.recipe import RecipeSpec
+from vidar_det.training.sources import DataRoom, open_data
+from vidar_det.training.student import Student
+
+PLAN_FILE, PAGE_FILE, PICTURE_FILE = "plan.json", "plan.md", "plan.png"
+SETTINGS_FILE = "prune.json"
+THRESHOLD_FOLDER, TUNING_FOLDER = "threshold", "tuning"
+SYNOPS_WINDOWS = 32
+
+Report = Callable[[int, int, str], None]
+"""Told the step, the steps of the stage, and what to show beside them."""
+
+
+@dataclass(frozen=True)
+class PruneSettings:
+    """What is pruned away, and how.
+
+    Attributes:
+        target: the budget.
+        lessons: what the network learns from on the way.
+        rules: floors and rounding.
+        rho: how much dearer groups are judged more harshly; 0 = not.
+        layers: patterns of the layers that may shrink, as in a shell; empty = all.
+        distillation: weight of the dense network's word while the cut one is tuned.
+        data_root: folder that the recipe's own folders are relative to.
+        resume: go on where the run in the output folder stopped.
+        overwrite: replace a run in the output folder.
+        workers: processes that simulate windows; 0 simulates in this one.
+        threads: threads that compute; None leaves it to torch.
+        device: torch device.
+    """
+
+    target: Target
+    lessons: Lessons
+    rules: PlanRules = field(default_factory=PlanRules)
+    rho: float = 0.5
+    layers: tuple[str, ...] = ()
+    distillation: float = 1.0
+    data_root: Path = Path()
+    resume: bool = False
+    overwrite: bool = False
+    workers: int = 1
+    threads: int | None = None
+    device: str = "cpu"
+
+    def record(self) -> dict[str, Any]:
+        """Everything that decides the result, in plain types."""
+        kept = dataclasses.asdict(self)
+        for name in ("data_root", "resume", "overwrite", "workers", "threads", "device"):
+            del kept[name]
+        plain: dict[str, Any] = json.loads(json.dumps(kept, default=str))
+        return plain
+
+
+@dataclass(frozen=True)
+class PruneSummary:
+    """What was cut.
+
+    Attributes:
+        plan: which groups stayed.
+        path: the finished checkpoint.
+        warnings: what to know about it.
+    """
+
+    plan: PruningPlan
+    path: Path
+    warnings: tuple[str, ...]
+
+
+def prune_weights(
+    weights: str,
+    out: str | Path,
+    settings: PruneSettings,
+    report: Report = lambda done, total, note: None,
+) -> PruneSummary:
+    """Cut channels out of a detector until it meets a budget.
+
+    First, spines of groups are trained against a threshold that rises until the budget is met; then
+    what lies below it is cut away and the rest is tuned, with the dense network as its teacher. In
+    one shot (no windows) the groups of the smallest spines are cut at once. The folder receives
+    ``model.safetensors``, the plan as ``plan.json``, ``plan.md`` and ``plan.png``, ``prune.json``
+    with the settings, and a folder for each stage of training.
+
+    Args:
+        weights: name or path of the dense network; it is only read.
+        out: the folder.
+        settings: how.
+        report: told after every step.
+
+    Returns:
+        The plan and where the result lies.
+
+    Raises:
+        PruningError: the target lies below what the floors leave.
+        ConfigError: unknown layers, classes that do not fit, wrong values.
+        CheckpointError: there are no such weights, or ``resume`` found another run.
+        OutputError: ``out`` holds files, and neither ``resume`` nor ``overwrite`` is set.
+
+    Example:
+        >>> prune_weights("nano", "half", PruneSettings(...))  # doctest: +SKIP
+    """
+    out = Path(out)
+    source = find_weights(weights)
+    dense = load_network(source)
+    prepare_compute(settings.device, settings.threads)
+    prepare_output_folder(out, settings.resume or settings.overwrite)
+    _record(out, source, settings)
+    run = _Run(dense, out, settings, report)
+    plan, learned = run.plan()
+    narrow = cut_detector(learned, run.groups, plan.kept)
+    check_cut(learned, run.groups, plan.kept, narrow)
+    path = out / WEIGHTS_FILE
+    save_checkpoint(path, run.tune(narrow), version=f"{weights}, {settings.target}")
+    return PruneSummary(plan, path, run.warnings)
+
+
+class _Run:
+    """One dense network on its way to a smaller one."""
+
+    def __init__(
+        self, dense: SpikingDetector, out: Path, settings: PruneSettings, report: Report
+    ) -> None:
+        self.dense, self.out, self.settings, self.report = dense, out, settings, report
+        self.groups = detector_groups(dense)
+        self.stages = settings.lessons.stages(dense.spec)
+        self.room: DataRoom | None = None
+        if self.stages is not None:
+            self.room = open_data(self.stages[0], settings.data_root)
+        self.costs = self._costs()
+        self.kappa = cost_weights(self.costs, settings.rho) * self._may_shrink()
+
+    @property
+    def trains(self) -> bool:
+        return self.settings.lessons.windows > 0
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        if self.trains:
+            return ()
+        how = "" if self.stages else ", and its normalisation was not measured anew"
+        return (f"cut in one shot: the network was not trained{how}; score it before you use it",)
+
+    def plan(self) -> tuple[PruningPlan, SpikingDetector]:
+        """Find the groups that stay, by training or at once; returns the network it is about."""
+        learned = self.dense
+        initial = initial_gammas(self.dense, self.groups)
+        with np.errstate(divide="ignore"):
+            scores = spine_sizes(self.dense, self.groups, initial) / self.kappa
+        settings = self.settings
+        make_plan(self.groups, scores, self.costs, settings.target, settings.rules)  # or refuse
+        if self.trains:
+            learned, scores = self._train_threshold(initial)
+        plan = make_plan(self.groups, scores, self.costs, settings.target, settings.rules)
+        write_json(self.out / PLAN_FILE, plan.to_mapping(), overwrite=True)
+        with atomic_path(self.out / PAGE_FILE, overwrite=True) as partial:
+            partial.write_text(plan_markdown(plan), encoding="utf-8")
+        draw_plan(plan, self.out / PICTURE_FILE)
+        return plan, learned
+
+    def tune(self, narrow: SpikingDetector) -> SpikingDetector:
+        """Train what is left, or at least measure its normalisation."""
+        if self.stages is None:
+            return narrow
+        recipe = self.stages[1]
+        if not self.trains:
+            recalibrate(narrow, self._inputs(recipe, recipe.recalibrate_windows))
+            return narrow
+        student = Student(narrow, teacher=self.dense, distillation=self.settings.distillation)
+        return load_network(self._train(TUNING_FOLDER, recipe, student))
+
+    def _train_threshold(
+        self, initial: dict[str, float]
+    ) -> tuple[SpikingDetector, NDArray[np.float64]]:
+        """Train against the rising threshold; returns the network and its groups' scores."""
+        assert self.stages is not None
+        attached: list[GroupThreshold] = []
+        target, floor = self.settings.target, self.settings.rules.floor
+
+        def attach(
+            network: SpikingDetector, optimizer: torch.optim.Optimizer, steps: int
+        ) -> GroupThreshold:
+            rule = ReachCost(self.costs, target, steps, PlanRules(floor))
+            how = (rule, initial, self.kappa, floor)
+            attached.append(GroupThreshold(network, optimizer, self.groups, *how))
+            return attached[-1]
+
+        student = Student(self.dense, attach=attach)
+        learned = load_network(self._train(THRESHOLD_FOLDER, self.stages[0], student))
+        return learned, attached[-1].scores
+
+    def _train(self, name: str, recipe: RecipeSpec, student: Student) -> Path:
+        folder = self.out / name
+        folder.mkdir(exist_ok=True)
+        data = dataclasses.replace(self._data, recipe=recipe)
+        processes = Processes(device=torch.device(self.settings.device))
+        how = RunSpec(self.settings.resume, self.settings.workers, processes, student)
+
+        def tell(progress: Progress) -> None:
+            parts = ", ".join(f"{key} {value:.3f}" for key, value in progress.losses.items())
+            note = f"{name}, {progress.windows_per_s:.0f} windows/s {parts}"
+            self.report(progress.step, progress.steps, note)
+
+        return train(recipe, data.windows, folder, how, report=tell)
+
+    @property
+    def _data(self) -> DataRoom:
+        assert self.room is not None
+        return self.room
+
+    def _costs(self) -> CostModel:
+        unit = self.settings.target.unit
+        if unit == "params":
+            return count_params(self.dense, self.groups)
+        if unit == "macs":
+            return count_macs(self.groups)
+        if self.stages is None:
+            raise ConfigError(
+                "target synops: wanted a recipe or a dataset, whose windows show how much fires"
+            )
+        batches = self._inputs(self.stages[0], SYNOPS_WINDOWS)
+        steps = self.dense.spec.encoding.steps
+        windows = (
+            torch.stack(parts)
+            for batch in batches
+            for parts in zip(*batch.chunk(steps), strict=True)
+        )
+        return measure_synops(self.dense, self.groups, windows)
+
+    def _inputs(self, recipe: RecipeSpec, count: int) -> Iterator[Tensor]:
+        """Encode windows of a stage, as many as wanted."""
+        room = dataclasses.replace(self._data, recipe=recipe)
+        phase = dataclasses.replace(recipe.phases[0], windows=count)
+        windows = room.windows(phase, 0)
+        numbers = [range(at, min(at + phase.batch, count)) for at in range(0, count, phase.batch)]
+        for batch in load_batches(windows, numbers, self.settings.workers):
+            yield encode(batch.counts, self.dense.spec.encoding)
+
+    def _may_shrink(self) -> NDArray[np.float64]:
+        """1 for groups that may go, 0 for those of layers that were not named."""
+        patterns = self.settings.layers or ("*",)
+        names = sorted(set(itertools.chain.from_iterable(f.layers for f in self.groups.families)))
+        for pattern in patterns:
+            if not any(fnmatchcase(name, pattern) for name in names):
+                shown = ", ".join(names)
+                raise ConfigError(f"layers: found {pattern!r}, wanted names among: {shown}")
+        may = np.zeros(self.groups.count)
+        for family in self.groups.families:
+            if all(any(fnmatchcase(name, one) for one in patterns) for name in family.layers):
+                may[family.groups] = 1
+        return may
+
+
+@torch.no_grad()
+def check_cut(
+    network: SpikingDetector,
+    groups: ChannelGroups,
+    kept: NDArray[np.bool_],
+    narrow: SpikingDetector,
+) -> None:
+    """Prove on random windows that a cut network says what the masked one says.
+
+    Raises:
+        PruningError: they differ by more than the order of sums explains.
+    """
+    encoding = network.spec.encoding
+    generator = torch.Generator().manual_seed(0)
+    x = torch.rand(encoding.steps, encoding.parts, 128, 160, generator=generator).double()
+    masked = mask(network, groups, kept).double().eval()
+    small = copy.deepcopy(narrow).double().eval()
+    apart = max(
+        float((one - other).abs().max()) for one, other in zip(masked(x), small(x), strict=True)
+    )
+    if apart > 1e-9:
+        raise PruningError(f"cut: the outputs moved by {apart:g}, wanted none")
+
+
+def _record(out: Path, source: Path, settings: PruneSettings) -> None:
+    """Write the settings down, or see that a run that goes on has the same."""
+    path = out / SETTINGS_FILE
+    record = {"weights": str(source), **settings.record()}
+    if settings.resume and path.is_file():
+        found = json.loads(path.read_text(encoding="utf-8"))
+        for name, wanted in record.items():
+            if found.get(name) != wanted:
+                raise CheckpointError(
+                    f"{path}: found another run's {name}, {found.get(name)}; wanted {wanted}"
+                )
+        return
+    write_json(path, record, overwrite=True)
