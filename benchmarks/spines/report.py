@@ -1,0 +1,118 @@
+"""The results of all runs come in; a table and a picture go out."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+COLOURS = {
+    "magnitude": "#8c8c8c",
+    "Grad R": "#b5651d",
+    "asked": "#4c8c4a",
+    "STDS": "#6a4c93",
+    "S-LATS": "#c1666b",
+    "LATS": "#1f6f8b",
+}
+PUBLISHED = {  # per cent of connections, points lost; full-width network, 2048 epochs
+    "Grad R": ((0.73, 3.5),),
+    "UPR": ((0.63, 2.19),),
+}
+"""Grad R: IJCAI 2021, abstract. UPR: ICLR 2024."""
+
+
+def write_report(out: Path) -> None:
+    """Write ``table.md`` and ``figure.png`` from the runs in a folder."""
+    runs = [json.loads(path.read_text()) for path in sorted(out.glob("*-*.json"))]
+    dense = {run["seed"]: run for run in runs if run["method"] == "dense"}
+    rows = [summarise(group, dense) for group in grouped(runs)]
+    header = (
+        "| method | asked | seeds | accuracy | loss, points | connectivity % "
+        "| convolutions alone % | weights left | CPU min |"
+    )
+    lines = [header, "|---|---:|---:|---:|---:|---:|---:|---:|---:|", *map(line_of, rows)]
+    (out / "table.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    print("\n".join(lines))
+    draw(rows, out / "figure.png")
+
+
+def grouped(runs: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    """Runs of one method and sparsity side by side, in the order of the table."""
+    keys = sorted({(order(run["method"]), run["asked"], run["method"]) for run in runs})
+    return [
+        [run for run in runs if (run["method"], run["asked"]) == (method, asked)]
+        for _, asked, method in keys
+    ]
+
+
+def order(method: str) -> int:
+    return ["dense", *COLOURS].index(method)
+
+
+def summarise(group: list[dict[str, Any]], dense: dict[int, dict[str, Any]]) -> dict[str, Any]:
+    """Mean over seeds; losses are taken seed by seed."""
+    losses = [
+        100 * (dense[run["seed"]]["accuracy"] - run["accuracy"])
+        for run in group
+        if run["seed"] in dense
+    ]
+    mean = {
+        name: float(np.mean([run[name] for run in group]))
+        for name in ("accuracy", "sparsity", "sparsity_convolutions", "cpu_minutes", "weights")
+    }
+    return {
+        "method": group[0]["method"],
+        "asked": group[0]["asked"],
+        "seeds": len(group),
+        "losses": losses,
+        **mean,
+    }
+
+
+def line_of(row: dict[str, Any]) -> str:
+    """A row of the table."""
+    losses = row["losses"]
+    spread = f" ± {np.std(losses, ddof=1):.1f}" if len(losses) > 1 else ""
+    left = round(row["weights"] * (1 - row["sparsity"]))
+    cells = (
+        row["method"],
+        f"{row['asked']:.0%}",
+        row["seeds"],
+        f"{100 * row['accuracy']:.1f}",
+        f"{np.mean(losses):.1f}{spread}" if losses else "",
+        f"{100 * (1 - row['sparsity']):.2f}",
+        f"{100 * (1 - row['sparsity_convolutions']):.2f}",
+        f"{left:,}",
+        f"{row['cpu_minutes']:.0f}",
+    )
+    return "| " + " | ".join(map(str, cells)) + " |"
+
+
+def draw(rows: Sequence[dict[str, Any]], path: Path) -> None:
+    """Loss against connectivity, in total and of the convolutions alone, and weights left."""
+    figure = Figure(figsize=(13, 4), layout="constrained")
+    total, convolutions, left = figure.subplots(1, 3, sharey=True)
+    for method, colour in COLOURS.items():
+        own = [row for row in rows if row["method"] == method and row["losses"]]
+        losses = [np.mean(row["losses"]) for row in own]
+        bars = [np.std(row["losses"], ddof=1) if row["seeds"] > 1 else 0.0 for row in own]
+        places = (
+            [100 * (1 - row["sparsity"]) for row in own],
+            [100 * (1 - row["sparsity_convolutions"]) for row in own],
+            [row["weights"] * (1 - row["sparsity"]) for row in own],
+        )
+        for axes, place in zip((total, convolutions, left), places, strict=True):
+            axes.errorbar(place, losses, bars, marker="o", color=colour, label=method, capsize=2)
+    for name, points in PUBLISHED.items():
+        for connectivity, loss in points:
+            total.plot(connectivity, loss, "s", color="#c8c8c8")
+            total.annotate(name, (connectivity, loss), fontsize=7, color="#8c8c8c")
+    titles = ("connectivity, %", "connectivity of the convolutions, %", "weights left")
+    for axes, title in zip((total, convolutions, left), titles, strict=True):
+        axes.set(xscale="log", xlabel=title)
+        axes.grid(alpha=0.3)
+    total.set_ylabel("accuracy lost, points")
+    total.legend(frameon=False, fontsize=8)
+    figure.savefig(path, dpi=110)
