@@ -561,6 +561,9 @@ def prune(
     rho: Annotated[
         float, typer.Option(min=0, help="How much more readily dear channels go; 0: not.")
     ] = 0.5,
+    strength: Annotated[
+        float, typer.Option(min=0, help="Lambda: how fast the threshold may rise.")
+    ] = 0.3,
     distillation: Annotated[
         float, typer.Option(min=0, help="Weight of the dense net's word in the end.")
     ] = 1.0,
@@ -593,6 +596,7 @@ def prune(
         lessons,
         PlanRules(floor, round_to),
         rho,
+        strength,
         _names(layers),
         distillation,
         data_root,

@@ -13,7 +13,12 @@ from vidar_det.detector.spec import NeuronSpec, size_spec
 from vidar_det.errors import CheckpointError, ConfigError
 from vidar_det.pruning.costs import count_params
 from vidar_det.pruning.detectors import detector_groups, initial_gammas
-from vidar_det.pruning.group_threshold import GroupThreshold, ReachCost, cost_weights
+from vidar_det.pruning.group_threshold import (
+    GroupThreshold,
+    ReachCost,
+    cost_weights,
+    quicken_spines,
+)
 from vidar_det.pruning.groups import ChannelGroups, find_groups
 from vidar_det.pruning.importance import spine_layers, spine_sizes
 from vidar_det.pruning.plan import Target, make_plan
@@ -151,6 +156,34 @@ def test_an_asked_cost_is_reached_and_the_plan_keeps_what_is_alive() -> None:
         alive = (network.get_submodule(name).weight != 0).numpy()
         assert alive[above[outs]].all()
         assert (alive & ~above[outs]).sum() <= 1, "but for the family's best"
+
+
+def test_the_threshold_rises_no_faster_than_lambda_allows() -> None:
+    network, groups = make()
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
+    costs = count_params(network, groups)
+    rule = ReachCost(costs, Target("params", 0.5), steps=2, strength=0.25)
+    pruning = GroupThreshold(network, optimizer, groups, rule)
+    for expected in (0.025, 0.05, 0.075):
+        step(network, optimizer)
+        assert pruning.threshold == pytest.approx(expected)
+        assert pruning.strength == pytest.approx(0.25)
+
+
+def test_quick_spines_have_a_rate_of_their_own_and_do_not_decay() -> None:
+    network, _ = make()
+    optimizer = torch.optim.AdamW(network.parameters(), lr=0.1, weight_decay=0.5)
+    quicken_spines(network, optimizer, 5.0)
+    others, spines = optimizer.param_groups
+    assert (spines["lr"], spines["weight_decay"], spines["lr_scale"]) == (0.5, 0.0, 5.0)
+    assert {id(one) for one in spines["params"]} == {
+        id(one)
+        for part in network.modules()
+        if isinstance(part, nn.BatchNorm2d)
+        for one in part.parameters()
+    }
+    assert len(others["params"]) + len(spines["params"]) == len(list(network.parameters()))
+    assert others["weight_decay"] == 0.5
 
 
 def test_a_resumed_run_gives_the_same_weights() -> None:

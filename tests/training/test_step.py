@@ -88,3 +88,11 @@ def test_the_rate_rises_to_its_peak_and_falls_to_two_percent() -> None:
     assert max(rates) == 1.0
     assert rates[10:] == sorted(rates[10:], reverse=True)
     assert rates[-1] == pytest.approx(0.02, abs=1e-3)
+
+
+def test_a_group_may_learn_at_a_multiple_of_the_rate(batch: Batch) -> None:
+    network = fresh()
+    optimiser = build_optimiser(network, RECIPE, RECIPE.phases[0])
+    optimiser.param_groups[1]["lr_scale"] = 3.0
+    train_step(network, optimiser, batch, RECIPE, 1e-3)
+    assert [group["lr"] for group in optimiser.param_groups] == [1e-3, 3e-3]

@@ -30,7 +30,12 @@ from vidar_det.errors import CheckpointError, ConfigError, PruningError
 from vidar_det.outputs import atomic_path, prepare_output_folder, write_json
 from vidar_det.pruning.costs import CostModel, count_macs, count_params, measure_synops
 from vidar_det.pruning.detectors import cut_detector, detector_groups, initial_gammas
-from vidar_det.pruning.group_threshold import GroupThreshold, ReachCost, cost_weights
+from vidar_det.pruning.group_threshold import (
+    GroupThreshold,
+    ReachCost,
+    cost_weights,
+    quicken_spines,
+)
 from vidar_det.pruning.groups import ChannelGroups
 from vidar_det.pruning.importance import spine_sizes
 from vidar_det.pruning.plan import PlanRules, PruningPlan, Target, make_plan
@@ -47,6 +52,10 @@ PLAN_FILE, PAGE_FILE, PICTURE_FILE = "plan.json", "plan.md", "plan.png"
 SETTINGS_FILE = "prune.json"
 THRESHOLD_FOLDER, TUNING_FOLDER = "threshold", "tuning"
 SYNOPS_WINDOWS = 32
+SPINE_RATE = 5.0
+"""Learning rate of gamma and beta, relative to that of kernels, while the threshold rises."""
+DUE = 0.8
+"""Share of the first stage's steps in which the budget is due."""
 
 Report = Callable[[int, int, str], None]
 """Told the step, the steps of the stage, and what to show beside them."""
@@ -61,6 +70,7 @@ class PruneSettings:
         lessons: what the network learns from on the way.
         rules: floors and rounding.
         rho: how much dearer groups are judged more harshly; 0 = not.
+        strength: lambda, how fast the threshold may rise, relative to how fast spines can grow.
         layers: patterns of the layers that may shrink, as in a shell; empty = all.
         distillation: weight of the dense network's word while the cut one is tuned.
         data_root: folder that the recipe's own folders are relative to.
@@ -75,6 +85,7 @@ class PruneSettings:
     lessons: Lessons
     rules: PlanRules = field(default_factory=PlanRules)
     rho: float = 0.5
+    strength: float = 0.3
     layers: tuple[str, ...] = ()
     distillation: float = 1.0
     data_root: Path = Path()
@@ -220,7 +231,9 @@ class _Run:
         def attach(
             network: SpikingDetector, optimizer: torch.optim.Optimizer, steps: int
         ) -> GroupThreshold:
-            rule = ReachCost(self.costs, target, steps, PlanRules(floor))
+            quicken_spines(network, optimizer, SPINE_RATE)
+            due, rules = round(DUE * steps), PlanRules(floor)
+            rule = ReachCost(self.costs, target, due, self.settings.strength, rules)
             how = (rule, initial, self.kappa, floor)
             attached.append(GroupThreshold(network, optimizer, self.groups, *how))
             return attached[-1]

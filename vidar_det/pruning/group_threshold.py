@@ -1,5 +1,6 @@
 """A network in training comes in; its least needed channels are 0 when it goes out."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -7,12 +8,13 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from vidar_det.errors import CheckpointError, ConfigError
 from vidar_det.pruning.costs import CostModel
+from vidar_det.pruning.group_spines import GroupSpines
 from vidar_det.pruning.groups import ChannelGroups
-from vidar_det.pruning.importance import group_sizes, spine_layers
 from vidar_det.pruning.plan import PlanRules, Target, lowest_threshold
 from vidar_det.pruning.schedules import Schedule
 
@@ -23,18 +25,23 @@ class ReachCost:
 
     After each optimiser step d is the lowest threshold whose groups cost no more than is due:
     ``1 - (1 - target) * (1 - (1 - n / N)^3)`` of the dense cost, with an absolute target as its
-    share. It says nothing of lambda: that is what the data make of it.
+    share; but it rises no faster than lambda allows. Trained spines are all of much the same size,
+    so that a fast rise would shrink those that stay to almost nothing: lambda, the speed of the
+    threshold over that of the spines, has to leave them the time to grow. Where it binds, lambda
+    is constant, which is the LATS rule, and the target may be reached late or not quite.
 
     Attributes:
         costs: of the network.
         target: what is reached.
-        steps: N, the optimiser steps in which it is reached; from then on it is held.
+        steps: N, the optimiser steps in which it is due; from then on it is held.
+        strength: largest lambda, ``(1 - momentum) * (rise of d) / (learning rate)``.
         rules: floors; rounding is left to the plan.
     """
 
     costs: CostModel
     target: Target
     steps: int
+    strength: float = math.inf
     rules: PlanRules = field(default_factory=PlanRules)
 
     def due(self, steps: int) -> Target:
@@ -94,8 +101,8 @@ class GroupThreshold:
         self._network, self._optimizer, self._groups = network, optimizer, groups
         self._schedule, self._floor = schedule, floor
         self._kappa = np.ones(groups.count) if kappa is None else kappa
-        self._norms = _Norms(network, groups, initial or {})
-        self._norms.check(optimizer)
+        self._spines = GroupSpines(network, groups, initial or {})
+        self._spines.check(optimizer)
         self.steps, self.rates, self.threshold, self.strength = 0, 0.0, 0.0, 0.0
         self._hooks = (
             optimizer.register_step_pre_hook(self._before),
@@ -109,7 +116,7 @@ class GroupThreshold:
         Infinite for groups without normalisation, which stay.
         """
         with np.errstate(divide="ignore"):
-            return self._norms.sizes() / self._kappa
+            return self._spines.sizes() / self._kappa
 
     def finalise(self) -> None:
         """Let go of the network: what it computes with becomes what it learns with."""
@@ -121,7 +128,7 @@ class GroupThreshold:
         return {
             **self._identity(),
             **{name: getattr(self, name) for name in _PROGRESS},
-            "spines": {name: spine.clone() for name, spine in self._norms.spines.items()},
+            "spines": {name: spine.clone() for name, spine in self._spines.spines.items()},
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -137,41 +144,44 @@ class GroupThreshold:
                 )
         for name in _PROGRESS:
             setattr(self, name, state[name])
-        for name, spine in self._norms.spines.items():
+        for name, spine in self._spines.spines.items():
             spine.copy_(state["spines"][name])
 
     def _identity(self) -> dict[str, Any]:
         rule = self._schedule
-        asked = (rule.target, rule.steps) if isinstance(rule, ReachCost) else rule
+        asked = repr(rule)
+        if isinstance(rule, ReachCost):
+            asked = repr((rule.target, rule.steps, rule.strength))
         return {
             "groups": self._groups.count,
-            "schedule": repr(asked),
+            "schedule": asked,
             "optimizer": type(self._optimizer).__name__,
             "floor": self._floor,
         }
 
     def _before(self, *_: object) -> None:
-        self._norms.lend()
+        self._spines.lend()
 
     def _after(self, *_: object) -> None:
-        self._norms.take_back()
-        rate, momentum = self._norms.rate_and_momentum(self._optimizer)
+        self._spines.take_back()
+        rate, momentum = self._spines.rate_and_momentum(self._optimizer)
         self.steps, self.rates = self.steps + 1, self.rates + rate
         scores = self.scores
-        threshold = self._next_threshold(scores)
+        threshold = self._next_threshold(scores, rate / (1 - momentum))
         rise = (threshold - self.threshold) * (1 - momentum)
         self.threshold, self.strength = threshold, rise / rate if rate else 0.0
         limits = self._limits(scores)
         with np.errstate(invalid="ignore"):
             factors = np.where(np.isfinite(scores), 1 - limits / np.maximum(scores, 1e-30), 1.0)
-        self._norms.shrink(np.maximum(factors, 0.0))
+        self._spines.shrink(np.maximum(factors, 0.0))
 
-    def _next_threshold(self, scores: NDArray[np.float64]) -> float:
+    def _next_threshold(self, scores: NDArray[np.float64], rate: float) -> float:
         rule = self._schedule
         if isinstance(rule, ReachCost):
             rules = PlanRules(self._floor)
             due = rule.due(self.steps)
-            return max(0.0, lowest_threshold(self._groups, scores, rule.costs, due, rules))
+            lowest = max(0.0, lowest_threshold(self._groups, scores, rule.costs, due, rules))
+            return min(lowest, self.threshold + rule.strength * rate)
         return rule.threshold(self.steps, self.rates)
 
     def _limits(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -187,71 +197,26 @@ class GroupThreshold:
 _PROGRESS = ("steps", "rates", "threshold", "strength")
 
 
-class _Norms:
-    """Gamma and beta of all normalisations, their spines, and the groups of their channels."""
+def quicken_spines(network: nn.Module, optimizer: torch.optim.Optimizer, factor: float) -> None:
+    """Give gamma and beta of all batch normalisations a learning rate of their own.
 
-    def __init__(
-        self, network: nn.Module, groups: ChannelGroups, initial: Mapping[str, float]
-    ) -> None:
-        self.count = groups.count
-        self.parameters: dict[str, nn.Parameter] = {}
-        self.spines: dict[str, Tensor] = {}
-        self.outs: dict[str, NDArray[np.int64]] = {}
-        self.initial: dict[str, float] = {}
-        for layer, outs in spine_layers(network, groups).items():
-            for part in ("weight", "bias"):
-                name = f"{layer}.{part}"
-                self.parameters[name] = network.get_parameter(name)
-                self.spines[name] = self.parameters[name].detach().clone()
-                self.outs[name], self.initial[name] = outs, initial.get(layer, 1.0)
-        if not self.spines:
-            raise ConfigError("group threshold: found no affine normalisation, wanted at least one")
+    Their parameters move into a group without weight decay, whose ``lr_scale`` is the factor:
+    whoever sets learning rates multiplies by it.
 
-    def check(self, optimizer: torch.optim.Optimizer) -> None:
-        held = {id(p) for group in optimizer.param_groups for p in group["params"]}
-        for name, parameter in self.parameters.items():
-            if id(parameter) not in held:
-                raise ConfigError(f"group threshold: the optimiser does not hold {name!r}")
-
-    @torch.no_grad()
-    def lend(self) -> None:
-        for name, parameter in self.parameters.items():
-            parameter.copy_(self.spines[name])
-
-    @torch.no_grad()
-    def take_back(self) -> None:
-        for name, parameter in self.parameters.items():
-            self.spines[name].copy_(parameter)
-
-    @torch.no_grad()
-    def shrink(self, factors: NDArray[np.float64]) -> None:
-        """Write ``factor * spine`` into the network."""
-        whole = np.append(factors, 1.0)  # the last one answers for STAYS, which is -1
-        for name, parameter in self.parameters.items():
-            factor = torch.from_numpy(whole[self.outs[name]]).to(parameter)
-            parameter.copy_(self.spines[name] * factor)
-
-    def sizes(self) -> NDArray[np.float64]:
-        """Size of each group's spine; see `vidar_det.pruning.importance.spine_sizes`."""
-        return group_sizes(
-            self.count,
-            ((self.outs[name], spine / self.initial[name]) for name, spine in self.spines.items()),
-        )
-
-    def rate_and_momentum(self, optimizer: torch.optim.Optimizer) -> tuple[float, float]:
-        """Learning rate and momentum of the step just made."""
-        spines = {id(parameter) for parameter in self.parameters.values()}
-        used = {
-            (float(group["lr"]), float(group.get("momentum", 0.0)))
-            for group in optimizer.param_groups
-            if any(id(parameter) in spines for parameter in group["params"])
-        }
-        if len(used) != 1:
-            raise ConfigError(
-                f"learning rate and momentum of gamma and beta: found {sorted(used)}, wanted one "
-                "pair"
-            )
-        return used.pop()
+    Args:
+        network: with batch normalisations.
+        optimizer: over its parameters, before its first step; changed.
+        factor: on the learning rate.
+    """
+    norms = (part for part in network.modules() if isinstance(part, _BatchNorm) and part.affine)
+    spines = [parameter for norm in norms for parameter in norm.parameters()]
+    own = {id(parameter) for parameter in spines}
+    first = {**optimizer.param_groups[0]}
+    for group in optimizer.param_groups:
+        group["params"] = [one for one in group["params"] if id(one) not in own]
+    kept = {name: value for name, value in first.items() if name not in ("params", "lr")}
+    changed = {"params": spines, "lr": first["lr"] * factor, "weight_decay": 0.0}
+    optimizer.add_param_group({**kept, **changed, "lr_scale": factor})
 
 
 def cost_weights(costs: CostModel, rho: float = 0.5) -> NDArray[np.float64]:

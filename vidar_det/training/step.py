@@ -106,7 +106,7 @@ def train_step(
     if not math.isfinite(norm):
         raise TrainingError(f"the gradient's norm is {norm}, wanted a finite number")
     for group in optimiser.param_groups:
-        group["lr"] = rate
+        group["lr"] = rate * group.get("lr_scale", 1.0)
     optimiser.step()
     return together
 

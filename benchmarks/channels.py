@@ -1,0 +1,303 @@
+"""Which way to a smaller detector loses least? The same training for all of them.
+
+    python -m benchmarks.channels benchmarks/channels.toml --out runs/channels
+
+A dense network learns for half of the windows; each way of pruning has the other half, with the
+dense network as teacher. Beside them stand the dense network that learns for all windows, and
+networks that are uniformly narrower from the start. What is finished is not done again. The table
+goes to ``OUT/table.md``.
+"""
+
+import argparse
+import dataclasses
+import json
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from benchmarks.accuracy import (
+    Row,
+    Study,
+    gather_judges,
+    interval,
+    line_of,
+    predict,
+    score,
+    to_lists,
+    validation_windows,
+)
+from vidar_det.detector.checkpoint import WEIGHTS_FILE, load_network
+from vidar_det.detector.network import SpikingDetector, build_detector, count_params
+from vidar_det.detector.operations import count_macs
+from vidar_det.detector.spec import DetectorSpec
+from vidar_det.outputs import write_json
+from vidar_det.pruning import costs
+from vidar_det.pruning.detectors import cut_detector, detector_groups, initial_gammas
+from vidar_det.pruning.group_threshold import (
+    GroupThreshold,
+    ReachCost,
+    cost_weights,
+    quicken_spines,
+)
+from vidar_det.pruning.groups import ChannelGroups
+from vidar_det.pruning.importance import filter_sizes, gamma_sizes
+from vidar_det.pruning.plan import PlanRules, Target, make_plan
+from vidar_det.training.loop import RunSpec, train
+from vidar_det.training.recipe import RecipeSpec
+from vidar_det.training.sources import open_data
+from vidar_det.training.student import Student
+
+DONE_FILE = "done"
+THRESHOLD_SHARE = 0.6
+"""Share of a pruning run's windows that pass before the cut."""
+FLOOR = 4
+SPINE_RATE, DUE, STRENGTH = 5.0, 0.8, 0.3
+"""As the defaults of `vidar-det prune`."""
+SLIMMING = 1e-2
+"""Strength of the L1 penalty on gamma (network slimming: 1e-4 to 1e-5 with SGD's larger rates)."""
+
+
+@dataclass(frozen=True)
+class Ways:
+    """One seed's runs: each method trains into a folder of its own and returns its network."""
+
+    study: Study
+    seed: int
+    windows: int
+    out: Path
+
+    def recipe(self, windows: int, seed: int) -> RecipeSpec:
+        recipe = self.study.recipe(self.study.rows[0], seed)
+        return replace(recipe, phases=(replace(recipe.phases[0], windows=windows),))
+
+    def learn(
+        self, name: str, windows: int, student: Student | None, offset: int
+    ) -> SpikingDetector:
+        folder = self.out / name
+        if (folder / DONE_FILE).exists() and (student is None or student.attach is None):
+            return load_network(folder / WEIGHTS_FILE)
+        folder.mkdir(parents=True, exist_ok=True)
+        recipe = self.recipe(windows, self.seed + offset)
+        how = RunSpec(resume=True, student=student)
+        path = train(recipe, open_data(recipe, Path()).windows, folder, how)
+        (folder / DONE_FILE).touch()
+        return load_network(path)
+
+    def dense(self) -> SpikingDetector:
+        """The network that every way of pruning begins with: half of the windows."""
+        return self.learn(f"half-{self.seed}", self.windows // 2, None, 0)
+
+    def whole(self, _: float) -> SpikingDetector:
+        """The dense network, half of the windows more."""
+        return self.learn(f"dense-{self.seed}", self.windows // 2, Student(self.dense()), 1_000)
+
+    def uniform(self, share: float) -> SpikingDetector:
+        """A narrower network from scratch, for all windows."""
+        torch.manual_seed(self.seed)
+        spec = uniformly_narrower(self.dense().spec, share)
+        student = Student(build_detector(spec))
+        return self.learn(f"uniform-{share:g}-{self.seed}", self.windows, student, 0)
+
+    def magnitude(self, share: float) -> SpikingDetector:
+        """Cut filters of small weights at once, then learn on."""
+        dense = self.dense()
+        groups = detector_groups(dense)
+        return self.tune(f"magnitude-{share:g}", dense, groups, filter_sizes(dense, groups), share)
+
+    def slimming(self, share: float) -> SpikingDetector:
+        """Penalise gamma, cut where it is small, learn on."""
+        first = round(self.windows / 2 * THRESHOLD_SHARE)
+        student = Student(
+            self.dense(), attach=lambda network, optimizer, _: Slimming(network, optimizer)
+        )
+        slim = self.learn(f"slimming-{self.seed}", first, student, 1_000)
+        groups = detector_groups(slim)
+        return self.tune(
+            f"slimming-{share:g}", slim, groups, gamma_sizes(slim, groups), share, first
+        )
+
+    def spines(self, share: float, rho: float) -> SpikingDetector:
+        """Train the spines of groups against a rising threshold, cut, learn on."""
+        dense = self.dense()
+        groups = detector_groups(dense)
+        model = costs.count_params(dense, groups)
+        attached: list[GroupThreshold] = []
+
+        def attach(
+            network: SpikingDetector, optimizer: torch.optim.Optimizer, steps: int
+        ) -> GroupThreshold:
+            quicken_spines(network, optimizer, SPINE_RATE)
+            due, rules = round(DUE * steps), PlanRules(FLOOR)
+            rule = ReachCost(model, Target("params", share), due, STRENGTH, rules)
+            start, kappa = initial_gammas(dense, groups), cost_weights(model, rho)
+            attached.append(GroupThreshold(network, optimizer, groups, rule, start, kappa, FLOOR))
+            return attached[-1]
+
+        first = round(self.windows / 2 * THRESHOLD_SHARE)
+        name = f"spines-{rho:g}-{share:g}"
+        learned = self.learn(
+            f"{name}-threshold-{self.seed}", first, Student(dense, attach=attach), 1_000
+        )
+        return self.tune(name, learned, groups, attached[-1].scores, share, first)
+
+    def tune(
+        self,
+        name: str,
+        network: SpikingDetector,
+        groups: ChannelGroups,
+        scores: np.ndarray,
+        share: float,
+        spent: int = 0,
+    ) -> SpikingDetector:
+        """Cut, and learn on for what is left of the second half."""
+        model = costs.count_params(network, groups)
+        plan = make_plan(groups, scores, model, Target("params", share), PlanRules(FLOOR))
+        student = Student(cut_detector(network, groups, plan.kept), teacher=self.dense())
+        return self.learn(f"{name}-{self.seed}", self.windows // 2 - spent, student, 2_000)
+
+
+class Slimming:
+    """L1 on gamma beside the optimiser's step (Liu et al., ICCV 2017)."""
+
+    def __init__(self, network: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+        norms = (part for part in network.modules() if isinstance(part, nn.BatchNorm2d))
+        self.gammas = [norm.weight for norm in norms]
+        self.optimizer = optimizer
+        self.hook = optimizer.register_step_post_hook(self.shrink)
+
+    @torch.no_grad()
+    def shrink(self, *_: object) -> None:
+        step = SLIMMING * self.optimizer.param_groups[0]["lr"]
+        for gamma in self.gammas:
+            gamma.sub_(step * gamma.sign())
+
+    def state_dict(self) -> dict[str, Any]:
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        pass
+
+    def finalise(self) -> None:
+        self.hook.remove()
+
+
+def uniformly_narrower(spec: DetectorSpec, share: float) -> DetectorSpec:
+    """All widths times the largest factor whose network has at most a share of the parameters."""
+    budget = share * count_params(build_detector(spec))
+    factors = np.linspace(0.2, 1.0, 161)
+    specs = (scaled(spec, float(factor)) for factor in factors)
+    return [one for one in specs if count_params(build_detector(one)) <= budget][-1]
+
+
+def scaled(spec: DetectorSpec, factor: float) -> DetectorSpec:
+    """Every width of a spec times a factor."""
+
+    def times(value: Any) -> Any:
+        if isinstance(value, int):
+            return max(1, round(value * factor))
+        if isinstance(value, tuple):
+            return tuple(times(one) for one in value)
+        if dataclasses.is_dataclass(value):
+            fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+            return type(value)(**{name: times(one) for name, one in fields.items()})
+        return value
+
+    widths = ("stem", "stages", "pool", "top_down", "lateral", "bottom_up", "heads")
+    return replace(spec, **{name: times(getattr(spec, name)) for name in widths})
+
+
+def run(ways: Ways, name: str, share: float, make: Callable[[float], SpikingDetector]) -> None:
+    """Make one network, score it, and keep what was found."""
+    path = ways.out / f"{name}-{share:g}-{ways.seed}.json"
+    if path.exists():
+        return
+    network = make(share).eval()
+    judges = validation_windows(ways.study, ways.recipe(1, ways.seed))
+    found = [to_lists(predict(network, judges[index])) for index in range(len(judges))]
+    figures = {
+        "name": name,
+        "share": share,
+        "seed": ways.seed,
+        "params": count_params(network),
+        "macs": count_macs(network, 250, 400),
+        "found": found,
+    }
+    write_json(path, figures, overwrite=True)
+    print(path.stem, figures["params"], figures["macs"], flush=True)
+
+
+def write_table(study: Study, out: Path, seeds: list[int]) -> None:
+    """Compare everything with the dense network of the same total training, seed by seed."""
+    judges, classes = gather_judges(study), study.base["model"]["classes"]
+    results = [json.loads(path.read_text()) for path in sorted(out.glob("*.json"))]
+    results = [result for result in results if result["seed"] in seeds]
+    precision = {
+        (one["name"], one["share"], one["seed"]): score(judges, classes, one["found"])[0]
+        for one in results
+    }
+    lines = [
+        "| way | parameters | MACs | seeds | AP50 | against dense |",
+        "|---|---:|---:|---:|---:|---|",
+    ]
+    keys = dict.fromkeys((-one["share"], one["name"]) for one in sorted(results, key=_key))
+    for share, name in keys:
+        own = [one for one in results if (one["name"], one["share"]) == (name, -share)]
+        scores = [precision[name, -share, one["seed"]] for one in own]
+        dense = [precision.get(("dense", 1.0, one["seed"])) for one in own]
+        pairs = [one - other for one, other in zip(scores, dense, strict=True) if other is not None]
+        spread = f" ± {np.std([one[0] for one in scores], ddof=1):.3f}" if scores[1:] else ""
+        cells = (
+            name,
+            f"{own[0]['params']:,}",
+            f"{own[0]['macs'] / 1e6:,.0f} M",
+            len(own),
+            f"{np.mean([one[0] for one in scores]):.3f}{spread}",
+            interval(np.mean(pairs, axis=0)) if pairs and name != "dense" else "",
+        )
+        lines.append(line_of(cells))
+    (out / "table.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    print("\n".join(lines))
+
+
+def _key(result: Mapping[str, Any]) -> tuple[float, str]:
+    return -result["share"], result["name"]
+
+
+def main() -> None:
+    """Train what is missing, then print the table of what there is."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("study", type=Path)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--seeds", nargs="*", type=int, default=[1, 2])
+    parser.add_argument("--windows", type=int, help="instead of the study's")
+    parser.add_argument("--table-only", action="store_true")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    mapping = tomllib.loads(args.study.read_text(encoding="utf-8"))
+    judges = mapping["validation"]
+    row = Row("dense", "", {})
+    study = Study(mapping["recipe"], (row,), judges["windows"], judges["seed"], "", Path())
+    args.out.mkdir(parents=True, exist_ok=True)
+    for seed in [] if args.table_only else args.seeds:
+        ways = Ways(study, seed, args.windows or mapping["windows"], args.out)
+        run(ways, "dense", 1.0, ways.whole)
+        for share in mapping["shares"]:
+            run(ways, "uniform", share, ways.uniform)
+            run(ways, "magnitude", share, ways.magnitude)
+            run(ways, "slimming", share, ways.slimming)
+            for rho in (0.0, 0.5, 1.0):
+                run(ways, f"spines, rho = {rho:g}", share, partial(ways.spines, rho=rho))
+    write_table(study, args.out, args.seeds)
+
+
+if __name__ == "__main__":
+    main()

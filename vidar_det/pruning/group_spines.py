@@ -1,0 +1,94 @@
+"""Gammas and betas of a network come in; the spines of its groups go out, and come back shrunk."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from vidar_det.errors import ConfigError
+from vidar_det.pruning.groups import ChannelGroups
+from vidar_det.pruning.importance import group_sizes, spine_layers
+
+
+class GroupSpines:
+    """Gamma and beta of all normalisations, the spines behind them, and their channels' groups.
+
+    Args:
+        network: with affine batch normalisations.
+        groups: of the network.
+        initial: what each gamma started from, by the name of its normalisation; 1 where missing.
+
+    Attributes:
+        spines: by the name of the parameter.
+
+    Raises:
+        ConfigError: there is no affine normalisation.
+    """
+
+    def __init__(
+        self, network: nn.Module, groups: ChannelGroups, initial: Mapping[str, float]
+    ) -> None:
+        self.count = groups.count
+        self.parameters: dict[str, nn.Parameter] = {}
+        self.spines: dict[str, Tensor] = {}
+        self.outs: dict[str, NDArray[np.int64]] = {}
+        self.initial: dict[str, float] = {}
+        for layer, outs in spine_layers(network, groups).items():
+            for part in ("weight", "bias"):
+                name = f"{layer}.{part}"
+                self.parameters[name] = network.get_parameter(name)
+                self.spines[name] = self.parameters[name].detach().clone()
+                self.outs[name], self.initial[name] = outs, initial.get(layer, 1.0)
+        if not self.spines:
+            raise ConfigError("group threshold: found no affine normalisation, wanted at least one")
+
+    def check(self, optimizer: torch.optim.Optimizer) -> None:
+        """Refuse an optimiser that does not hold a gamma or beta; raises ConfigError."""
+        held = {id(p) for group in optimizer.param_groups for p in group["params"]}
+        for name, parameter in self.parameters.items():
+            if id(parameter) not in held:
+                raise ConfigError(f"group threshold: the optimiser does not hold {name!r}")
+
+    @torch.no_grad()
+    def lend(self) -> None:
+        """Put the spines in the places of gamma and beta."""
+        for name, parameter in self.parameters.items():
+            parameter.copy_(self.spines[name])
+
+    @torch.no_grad()
+    def take_back(self) -> None:
+        """Read the spines from there."""
+        for name, parameter in self.parameters.items():
+            self.spines[name].copy_(parameter)
+
+    @torch.no_grad()
+    def shrink(self, factors: NDArray[np.float64]) -> None:
+        """Write ``factor * spine`` into the network."""
+        whole = np.append(factors, 1.0)  # the last one answers for STAYS, which is -1
+        for name, parameter in self.parameters.items():
+            factor = torch.from_numpy(whole[self.outs[name]]).to(parameter)
+            parameter.copy_(self.spines[name] * factor)
+
+    def sizes(self) -> NDArray[np.float64]:
+        """Size of each group's spine; see `vidar_det.pruning.importance.spine_sizes`."""
+        return group_sizes(
+            self.count,
+            ((self.outs[name], spine / self.initial[name]) for name, spine in self.spines.items()),
+        )
+
+    def rate_and_momentum(self, optimizer: torch.optim.Optimizer) -> tuple[float, float]:
+        """Learning rate and momentum of the step just made; raises ConfigError if they differ."""
+        spines = {id(parameter) for parameter in self.parameters.values()}
+        used = {
+            (float(group["lr"]), float(group.get("momentum", 0.0)))
+            for group in optimizer.param_groups
+            if any(id(parameter) in spines for parameter in group["params"])
+        }
+        if len(used) != 1:
+            raise ConfigError(
+                f"learning rate and momentum of gamma and beta: found {sorted(used)}, wanted one "
+                "pair"
+            )
+        return used.pop()
