@@ -213,7 +213,8 @@ class GradientRewiring(torch.optim.Optimizer):
         if self.prior.reach is None or not states:
             return
         sizes = torch.cat([state["theta"].flatten() for state in states])
-        count = round(self.prior.share(max(state["step"] for state in states)) * sizes.numel())
+        share = self.prior.share(max(state["step"] for state in states))
+        count = math.ceil(share * sizes.numel() - 1e-9)
         depth = float(sizes.kthvalue(count).values) if count else 0.0
         if depth > 0:
             for state in states:

@@ -6,6 +6,7 @@ Chen et al., *State Transition of Dendritic Spines Improves Learning of Sparse S
 sign. The schedules turn it into the LATS family (ICLR 2023).
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
@@ -257,7 +258,7 @@ class SoftThreshold:
     def _quantile(self, share: float) -> float:
         """Smallest threshold that makes at least this share of the weights 0."""
         sizes = torch.cat([spine.abs().flatten() for spine in self._spines.values()])
-        count = round(share * sizes.numel())
+        count = math.ceil(share * sizes.numel() - 1e-9)
         return float(sizes.kthvalue(count).values) if count else 0.0
 
     @torch.no_grad()
