@@ -132,8 +132,8 @@ def info(
     that --start and --planes name).
     """
     from vidar_det.commands.info import summarize_recording
-    from vidar_det.commands.selection import Selection, open_source
     from vidar_det.commands.tables import show_recording
+    from vidar_det.spikes.selection import Selection, open_source
 
     source = open_source(recording, RecordingOptions(width, height, layout, flip, rate_hz))
     summary = summarize_recording(source, Selection(start, planes))
@@ -172,7 +172,7 @@ def convert(
     from vidar_det.commands.console import show_warnings
     from vidar_det.commands.convert import ConvertSettings, convert_recording
     from vidar_det.commands.progress import progress
-    from vidar_det.commands.selection import Selection, open_source, recording_warnings
+    from vidar_det.spikes.selection import Selection, open_source, recording_warnings
 
     source = open_source(recording, RecordingOptions(width, height, layout, flip, rate_hz))
     selection = Selection(start, planes, window, stride)
@@ -350,9 +350,9 @@ def predict(
     from vidar_det.commands.compute import prepare_compute
     from vidar_det.commands.predict import PredictSettings, predict_sources
     from vidar_det.commands.progress import progress
-    from vidar_det.commands.selection import Selection
     from vidar_det.commands.tables import show_predictions
     from vidar_det.detector.predictor import Thresholds, load_detector
+    from vidar_det.spikes.selection import Selection
 
     settings = PredictSettings(
         selection=Selection(start, planes, window, stride),

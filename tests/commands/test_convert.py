@@ -7,9 +7,9 @@ import pytest
 from numpy.typing import NDArray
 
 from vidar_det.commands.convert import ConvertSettings, convert_recording
-from vidar_det.commands.selection import Selection
 from vidar_det.errors import GeometryError, OutputError, RangeError
 from vidar_det.spikes.recording import open_recording
+from vidar_det.spikes.selection import Selection
 from vidar_det.spikes.sidecar import Layout
 
 

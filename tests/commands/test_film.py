@@ -3,8 +3,8 @@ import pytest
 
 from vidar_det.commands.film import draw_window, slow_down
 from vidar_det.commands.pictures import Darkroom
-from vidar_det.commands.selection import Selection, window_grid
 from vidar_det.detections.boxes import Detections
+from vidar_det.spikes.selection import Selection, window_grid
 from vidar_det.spikes.stream import Sensor, SpikeStream
 
 

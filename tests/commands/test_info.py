@@ -6,9 +6,9 @@ import pytest
 from numpy.typing import NDArray
 
 from vidar_det.commands.info import summarize_recording
-from vidar_det.commands.selection import Selection
 from vidar_det.errors import RangeError
 from vidar_det.spikes.recording import open_recording
+from vidar_det.spikes.selection import Selection
 from vidar_det.spikes.stream import Hole, Sensor, SpikeStream
 
 

@@ -10,16 +10,15 @@ import pytest
 
 from vidar_det.commands.predict import (
     PredictSettings,
-    class_ids_of,
     folder_names,
     predict_recording,
     predict_sources,
 )
-from vidar_det.commands.selection import Selection
 from vidar_det.detections.coco import detections_of
 from vidar_det.detector.predictor import Detector, Thresholds, load_detector
-from vidar_det.errors import LabelError, OutputError, RangeError, SourceError
+from vidar_det.errors import OutputError, RangeError, SourceError
 from vidar_det.spikes.recording import open_recording
+from vidar_det.spikes.selection import Selection
 from vidar_det.spikes.sidecar import RecordingOptions
 
 EVERYTHING = Thresholds(conf=0.001)
@@ -119,12 +118,6 @@ def test_only_the_wanted_classes_are_kept(clip: Path, detector: Detector, tmp_pa
     assert some == [entry for entry in everything if entry["category_id"] != 2]
     assert 0 < len(some) < len(everything)
     assert summary.detections["vehicle"] == 0
-
-
-def test_an_unknown_class_is_refused_with_the_nearest() -> None:
-    with pytest.raises(LabelError, match=r"'vehicles' is unknown.*did you mean 'vehicle'"):
-        class_ids_of(["vehicles"], ["person", "vehicle"])
-    assert class_ids_of([], ["person", "vehicle"]) == [0, 1]
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidar_det.commands.pictures import Darkroom, write_picture
-from vidar_det.commands.selection import Selection, window_grid
 from vidar_det.errors import OutputError
 from vidar_det.spikes.recording import write_recording
+from vidar_det.spikes.selection import Selection, window_grid
 from vidar_det.spikes.sidecar import Layout
 from vidar_det.spikes.stream import ITERATED_PLANES, SpikeStream
 from vidar_det.spikes.video import VideoWriter

@@ -10,7 +10,6 @@ from vidar_det.commands.film import draw_window
 from vidar_det.commands.pictures import Darkroom, write_picture
 from vidar_det.commands.predict import PredictionSummary, PredictSettings, predict_recording
 from vidar_det.commands.scoring import score_windows
-from vidar_det.commands.selection import Selection, window_grid
 from vidar_det.commands.staging import staged_folder
 from vidar_det.datasets.windows import LabelledWindow, labelled_windows
 from vidar_det.detections.label_reader import read_labels
@@ -18,6 +17,7 @@ from vidar_det.detector.predictor import Detector, load_detector
 from vidar_det.errors import SourceError
 from vidar_det.evaluation.accuracy import AccuracyReport
 from vidar_det.spikes.recording import open_recording
+from vidar_det.spikes.selection import Selection, window_grid
 
 RECORDING_FILE = "demo.dat"
 LABELS_FILE = "demo.json"

@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidar_det.commands.pictures import Darkroom
-from vidar_det.commands.selection import WindowGrid
 from vidar_det.detections.boxes import Detections, GroundTruth
 from vidar_det.detections.drawing import draw_detections
+from vidar_det.spikes.selection import WindowGrid
 from vidar_det.spikes.stream import SpikeWindow
 from vidar_det.spikes.video import VideoWriter
 
@@ -85,7 +85,7 @@ def slow_down(grid: WindowGrid, fps: float) -> float:
 
     Example:
         >>> import numpy as np
-        >>> from vidar_det.commands.selection import Selection, window_grid
+        >>> from vidar_det.spikes.selection import Selection, window_grid
         >>> from vidar_det.spikes.stream import Sensor, SpikeStream
         >>> stream = SpikeStream.from_planes(np.zeros((64, 2, 2), np.uint8), Sensor(2, 2))
         >>> slow_down(window_grid(stream, Selection(), length=40), fps=50.0)

@@ -4,8 +4,8 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-from vidar_det.commands.selection import Selection, WindowGrid, recording_warnings, window_grid
 from vidar_det.errors import RangeError
+from vidar_det.spikes.selection import Selection, WindowGrid, recording_warnings, window_grid
 from vidar_det.spikes.stream import SpikeStream
 
 SAMPLED_PLANES = 64

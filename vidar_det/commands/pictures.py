@@ -6,10 +6,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from vidar_det.commands.selection import WindowGrid
 from vidar_det.errors import OutputError
 from vidar_det.outputs import atomic_path
 from vidar_det.spikes.reconstruction import texture_from_playback, to_grey8, white_level
+from vidar_det.spikes.selection import WindowGrid
 from vidar_det.spikes.stream import SpikeWindow
 
 SAMPLED_WINDOWS = 8
@@ -23,7 +23,7 @@ class Darkroom:
         grid: the windows that will be shown.
 
     Example:
-        >>> from vidar_det.commands.selection import Selection, window_grid
+        >>> from vidar_det.spikes.selection import Selection, window_grid
         >>> from vidar_det.spikes.stream import Sensor, SpikeStream
         >>> stream = SpikeStream.from_planes(np.ones((64, 2, 3), np.uint8), Sensor(3, 2))
         >>> grid = window_grid(stream, Selection(), length=32)

@@ -2,40 +2,24 @@
 
 import contextlib
 import hashlib
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from vidar_det.commands.envelope import EnvelopeWriter
 from vidar_det.commands.film import Film, slow_down
-from vidar_det.commands.selection import (
-    Selection,
-    WindowGrid,
-    open_source,
-    recording_warnings,
-    window_grid,
-)
 from vidar_det.commands.staging import staged_folder
-from vidar_det.config import did_you_mean
-from vidar_det.detections.boxes import Detections
-from vidar_det.detections.predictions import (
-    ClipRecord,
-    ModelRecord,
-    Predictions,
-    TimingRecord,
-    WindowRecord,
-)
-from vidar_det.detector.predictor import Detector, StageTimes, Thresholds
-from vidar_det.errors import LabelError
+from vidar_det.detections.envelope import EnvelopeWriter
+from vidar_det.detections.predictions import TimingRecord
+from vidar_det.detector.clip_prediction import ClipPrediction, Question
+from vidar_det.detector.predictor import Detector, Thresholds
 from vidar_det.outputs import prepare_output_folder
 from vidar_det.spikes.recording import recording_files
+from vidar_det.spikes.selection import Selection, WindowGrid, open_source
 from vidar_det.spikes.sidecar import RecordingOptions
-from vidar_det.spikes.stream import SpikeStream, SpikeWindow
+from vidar_det.spikes.stream import SpikeStream
 
 PREDICTIONS_FILE = "predictions.json"
 VIDEO_FILE = "annotated.mp4"
@@ -125,132 +109,33 @@ def predict_recording(
         156
     """
     settings = settings or PredictSettings()
-    length = _usual_window(detector, recording, settings.selection)
-    grid = window_grid(recording, settings.selection, length)
-    tally = _Tally(np.zeros(len(detector.spec.classes), np.int64))
-    found_in = _look(detector, grid, settings, tally)
+    question = Question(settings.selection, settings.thresholds, settings.classes)
+    prediction = ClipPrediction(detector, recording, question)
+    grid, per_class = prediction.grid, np.zeros(len(detector.spec.classes), np.int64)
     with (
         staged_folder(out, settings.overwrite) as folder,
         EnvelopeWriter(folder) as envelope,
         _open_film(folder, grid, settings, detector.spec.classes) as film,
     ):
-        for number, (window, found) in enumerate(found_in):
-            record = WindowRecord(number, window.start, window.length, window.time_us)
+        for record, window, found in prediction:
+            per_class += np.bincount(found.class_ids, minlength=len(per_class))
             envelope.add(record, found)
             if film is not None:
                 film.show(window, found)
-            report(number + 1, len(grid))
-        frame = _frame(detector, grid, tally)
+            report(record.id + 1, len(grid))
+        frame = prediction.frame(_sha256(recording.path))
         envelope.finish(folder / PREDICTIONS_FILE, frame)
     return PredictionSummary(
         source=str(recording.path or "memory"),
         out=str(out),
         windows=len(grid),
-        detections=dict(zip(detector.spec.classes, tally.per_class.tolist(), strict=True)),
-        planes_per_s=(grid.stop - grid.start - grid.unseen_planes) / tally.total_s,
+        detections=dict(zip(detector.spec.classes, per_class.tolist(), strict=True)),
+        planes_per_s=(grid.stop - grid.start - grid.unseen_planes) / prediction.total_s,
         fps=settings.fps if settings.video else None,
         slow_down=slow_down(grid, settings.fps) if settings.video else None,
         timing_ms=frame.timing_ms,
         warnings=frame.warnings,
     )
-
-
-def _usual_window(detector: Detector, recording: SpikeStream, selection: Selection) -> int:
-    """The net's own window, or the longest one that a shorter recording allows."""
-    start, stop = selection.span(recording)
-    bins = detector.spec.encoding.bins
-    return min(detector.spec.window, max(bins, (stop - start) // bins * bins))
-
-
-@dataclass
-class _Tally:
-    """What has been found so far, by class, and the seconds that it took."""
-
-    per_class: NDArray[np.int64]
-    stages: StageTimes = field(default_factory=StageTimes)
-    total_s: float = 0.0
-
-
-def _look(
-    detector: Detector, grid: WindowGrid, settings: PredictSettings, tally: _Tally
-) -> Iterator[tuple[SpikeWindow, Detections]]:
-    """Detect, keep the wanted classes, and count; the clock stands still between windows."""
-    kept = class_ids_of(settings.classes, detector.spec.classes)
-    begin = time.perf_counter()
-    for window, found in detector.stream(
-        grid.recording,
-        window=grid.length,
-        stride=grid.stride,
-        start=grid.start,
-        stop=grid.stop,
-        thresholds=settings.thresholds,
-        times=tally.stages,
-    ):
-        found = found.select(np.isin(found.class_ids, kept))
-        tally.per_class += np.bincount(found.class_ids, minlength=len(tally.per_class))
-        tally.total_s += time.perf_counter() - begin
-        yield window, found
-        begin = time.perf_counter()
-
-
-def class_ids_of(names: Sequence[str], classes: Sequence[str]) -> list[int]:
-    """Look class names up; no names means all classes.
-
-    Raises:
-        LabelError: a name that is none of ``classes``.
-
-    Example:
-        >>> class_ids_of(["vehicle"], ["person", "vehicle"])
-        [1]
-    """
-    for name in names:
-        if name not in classes:
-            raise LabelError(f"class {name!r} is unknown to this net{did_you_mean(name, classes)}")
-    return [classes.index(name) for name in names or classes]
-
-
-def _frame(detector: Detector, grid: WindowGrid, tally: _Tally) -> Predictions:
-    """Everything that the document says beside windows and detections."""
-    recording, seconds = grid.recording, tally.stages
-    report = recording.report
-    return Predictions(
-        model=ModelRecord(
-            detector.name, detector.version, detector.params, detector.spec.encoding.steps
-        ),
-        clip=ClipRecord(
-            width=recording.sensor.width,
-            height=recording.sensor.height,
-            planes=len(recording),
-            rate_hz=recording.sensor.rate_hz,
-            layout=recording.layout,
-            flip=recording.flip,
-            sha256=_sha256(recording.path),
-            trailing_bytes=report.trailing_bytes,
-        ),
-        classes=detector.spec.classes,
-        windows=(),
-        detections=(),
-        timing_ms=TimingRecord(
-            *(
-                round(1e3 * spent, 3)
-                for spent in (seconds.counting_s, seconds.inference_s, tally.total_s)
-            )
-        ),
-        warnings=_warnings(grid, detector.spec.window),
-    )
-
-
-def _warnings(grid: WindowGrid, usual: int) -> tuple[str, ...]:
-    """What the reader said, windows shorter than the net's own, and what no window covers."""
-    warnings = recording_warnings(grid.recording)
-    if grid.length < usual:
-        short = f"windows of {grid.length} planes gather less light than the net's own {usual}"
-        warnings = (*warnings, short)
-    if grid.unseen_planes:
-        seen = f"whole windows of {grid.length} every {grid.stride}"
-        unseen = f"{grid.unseen_planes} planes lie outside {seen} and were not looked at"
-        warnings = (*warnings, unseen)
-    return warnings
 
 
 def _sha256(path: Path | None) -> str | None:

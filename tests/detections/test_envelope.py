@@ -4,8 +4,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vidar_det.commands.envelope import EnvelopeWriter
 from vidar_det.detections.boxes import Detections
+from vidar_det.detections.envelope import EnvelopeWriter
 from vidar_det.detections.predictions import (
     ClipRecord,
     ModelRecord,

@@ -5,13 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vidar_det.commands.selection import (
+from vidar_det.errors import RangeError, SourceError
+from vidar_det.spikes.selection import (
     Selection,
     open_source,
     recording_warnings,
     window_grid,
 )
-from vidar_det.errors import RangeError, SourceError
 from vidar_det.spikes.stream import Hole, RecordingReport, Sensor, SpikeStream
 
 
