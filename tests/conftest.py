@@ -1,5 +1,5 @@
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,16 @@ if os.environ.get("CI"):
     settings.load_profile("repeatable")
 
 CLIP_WIDTH, CLIP_HEIGHT, CLIP_PLANES = 48, 40, 200
+
+
+@pytest.fixture(scope="session", autouse=True)
+def graph_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Compiled graphs of this run, shared by its workers, beside those of no user."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VIDAR_CACHE_DIR", str(shared / "graphs"))
+        yield
 
 
 @pytest.fixture(scope="session")

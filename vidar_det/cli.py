@@ -91,6 +91,16 @@ WeightsOption = Annotated[
     typer.Option(metavar="NAME", help="Named weights, their folder, or a .safetensors file."),
 ]
 OnDevice = Annotated[str, typer.Option(help="Torch device: cpu, cuda, ...")]
+RuntimeOption = Annotated[
+    Literal["auto", "torch", "openvino"],
+    typer.Option("--runtime", help="What runs the net; auto: openvino on a CPU."),
+]
+PrecisionOption = Annotated[
+    Literal["f32", "bf16", "int8"],
+    typer.Option(
+        "--precision", help="Of the arithmetic, in openvino; the last two find a little else."
+    ),
+]
 ThreadsOption = Annotated[
     int | None,
     typer.Option(min=1, help="Threads that compute.", show_default="as many as cores"),
@@ -339,6 +349,8 @@ def predict(
     stride: StrideOption = None,
     device: OnDevice = "cpu",
     threads: ThreadsOption = None,
+    runtime: RuntimeOption = "auto",
+    precision: PrecisionOption = "f32",
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -351,6 +363,7 @@ def predict(
     from vidar_det.commands.predict import PredictSettings, predict_sources
     from vidar_det.commands.progress import progress
     from vidar_det.commands.tables import show_predictions
+    from vidar_det.detector.execution import Execution
     from vidar_det.detector.predictor import Thresholds, load_detector
     from vidar_det.spikes.selection import Selection
 
@@ -364,7 +377,8 @@ def predict(
     )
     options = RecordingOptions(width, height, layout, flip, rate_hz)
     prepare_compute(device, threads)
-    detector = load_detector(weights, device=device)
+    execution = Execution(runtime, precision, threads or 0, device=device)
+    detector = load_detector(weights, execution=execution)
     with progress("predict", "windows") as report:
         summaries = predict_sources(detector, sources, options, out, settings, report)
     show_predictions(summaries)
@@ -487,6 +501,8 @@ def val(
     ] = "auto",
     device: OnDevice = "cpu",
     threads: ThreadsOption = None,
+    runtime: RuntimeOption = "auto",
+    precision: PrecisionOption = "f32",
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -502,15 +518,17 @@ def val(
     from vidar_det.commands.val import METRICS_FILE, ValSettings, validate
     from vidar_det.datasets.class_map import parse_class_map
     from vidar_det.datasets.reading import ReadingSpec
+    from vidar_det.detector.execution import Execution
     from vidar_det.detector.predictor import load_detector
 
     mapping = parse_class_map(classes) if classes else None
     options = RecordingOptions(width, height, layout, flip, rate_hz)
     reading = ReadingSpec(data_format, options, label_flip)
     prepare_compute(device, threads)
-    detector = load_detector(weights, device=device)
+    execution = Execution(runtime, precision, threads or 0, device=device)
+    detector = load_detector(weights, execution=execution)
     is_file = compare.endswith(".json")
-    rival = Path(compare) if is_file else compare and load_detector(compare, device=device)
+    rival = Path(compare) if is_file else compare and load_detector(compare, execution=execution)
     settings = ValSettings(split, mapping, out, overwrite, reading, rival or None, with_report)
     with progress("val", "windows") as report:
         summary = validate(detector, data, settings, report)

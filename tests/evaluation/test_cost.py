@@ -7,9 +7,9 @@ import safetensors.torch
 import torch
 from numpy.typing import NDArray
 
+from vidar_det.detector.execution import Execution, build_runtime
 from vidar_det.detector.network import build_detector
 from vidar_det.detector.predictor import Detector, load_detector
-from vidar_det.detector.runtime import CellArrays, TorchRuntime
 from vidar_det.detector.spec import size_spec
 from vidar_det.errors import ConfigError, RangeError, ShapeError
 from vidar_det.evaluation.cost import Cost, measure_cost
@@ -17,7 +17,7 @@ from vidar_det.evaluation.cost import Cost, measure_cost
 
 @pytest.fixture(scope="module")
 def detector(fresh_weights: Path) -> Detector:
-    return load_detector(str(fresh_weights))
+    return load_detector(str(fresh_weights), execution=Execution("torch"))
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +100,6 @@ def test_all_but_time_repeats(
 def test_a_network_alone_will_do(
     cost: Cost, detector: Detector, windows: list[NDArray[np.uint16]]
 ) -> None:
-    assert isinstance(detector.runtime, TorchRuntime)
     assert measure_cost(detector.runtime.network, windows, runs=1).operations == cost.operations
 
 
@@ -135,13 +134,14 @@ def test_a_network_in_training_is_refused(windows: list[NDArray[np.uint16]]) -> 
         measure_cost(build_detector(size_spec("nano")), windows)
 
 
-def test_a_runtime_without_layers_is_refused(
-    detector: Detector, windows: list[NDArray[np.uint16]]
+def test_latency_is_that_of_the_runtime_and_all_else_that_of_the_network(
+    cost: Cost, detector: Detector, windows: list[NDArray[np.uint16]]
 ) -> None:
-    class Closed:
-        def run(self, counts: NDArray[np.integer], planes_per_count: int) -> CellArrays:
-            raise NotImplementedError
-
-    closed = Detector(Closed(), detector.spec, "closed", "", 0)
-    with pytest.raises(ConfigError, match="found Closed, wanted TorchRuntime"):
-        measure_cost(closed, windows)
+    pytest.importorskip("openvino", reason="OpenVINO is not installed")
+    runtime = build_runtime(detector.runtime.network, Execution("openvino", "int8", threads=1))
+    quick = Detector(runtime, detector.spec, "quick", "", 0)
+    measured = measure_cost(quick, windows, runs=1)
+    assert measured.operations == cost.operations
+    latency = measured.latency
+    assert latency.runtime.startswith("OpenVINO 20")
+    assert (latency.precision, latency.threads) == ("int8", 1)

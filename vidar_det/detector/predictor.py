@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from vidar_det.detections.boxes import Detections
 from vidar_det.detector.checkpoint import find_weights, read_checkpoint, restore_network
+from vidar_det.detector.execution import Execution, build_runtime
 from vidar_det.detector.head import decode
 from vidar_det.detector.network import count_params
-from vidar_det.detector.runtime import Runtime, TorchRuntime
+from vidar_det.detector.runtime import Runtime
 from vidar_det.detector.spec import DetectorSpec
 from vidar_det.errors import RangeError, ShapeError
 from vidar_det.spikes.stream import SpikeStream, SpikeWindow
@@ -176,18 +177,22 @@ class Detector:
             yield found, self.predict(found, thresholds, times=times)
 
 
-def load_detector(name: str = "nano", *, device: str = "cpu") -> Detector:
+def load_detector(
+    name: str = "nano", *, device: str = "cpu", execution: Execution | None = None
+) -> Detector:
     """Load a detector by name or path.
 
     Args:
         name: ``nano`` or another named net, a weights folder, or a ``.safetensors`` file.
-        device: torch device.
+        device: torch device, where ``execution`` is not given.
+        execution: where and how it runs; by default in OpenVINO on a CPU, if it is installed.
 
     Returns:
         The detector.
 
     Raises:
         CheckpointError: no such weights, or they do not fit their own spec.
+        ConfigError: the runtime is not installed.
 
     Example:
         >>> load_detector("nano").spec.classes
@@ -197,4 +202,5 @@ def load_detector(name: str = "nano", *, device: str = "cpu") -> Detector:
     checkpoint = read_checkpoint(path)
     network = restore_network(checkpoint, path)
     params = count_params(network)
-    return Detector(TorchRuntime(network, device), network.spec, name, checkpoint.version, params)
+    runtime = build_runtime(network, execution or Execution(device=device))
+    return Detector(runtime, network.spec, name, checkpoint.version, params)

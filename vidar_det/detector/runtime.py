@@ -1,5 +1,6 @@
 """Counts of one window come in, raw predictions as arrays go out: where the network runs."""
 
+from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -24,8 +25,35 @@ class CellArrays(NamedTuple):
     padded: tuple[int, int]
 
 
+@dataclass(frozen=True)
+class RuntimeRecord:
+    """What a network runs in, in words.
+
+    Attributes:
+        name: and version.
+        precision: of weights and arithmetic.
+        device: what it runs on.
+        threads: CPU threads that compute.
+    """
+
+    name: str
+    precision: str
+    device: str
+    threads: int
+
+
 class Runtime(Protocol):
-    """Runs one network."""
+    """Runs one network.
+
+    Attributes:
+        network: what it runs, as it was trained.
+    """
+
+    network: SpikingDetector
+
+    def describe(self) -> RuntimeRecord:
+        """Say what the network runs in."""
+        ...
 
     def run(self, counts: NDArray[np.integer[Any]], planes_per_count: int) -> CellArrays:
         """Predict one window from its ``(S * parts, H, W)`` counts."""
@@ -50,6 +78,17 @@ class TorchRuntime:
     def __init__(self, network: SpikingDetector, device: str = "cpu") -> None:
         self.device = torch.device(device)
         self.network = network.to(self.device)
+
+    def describe(self) -> RuntimeRecord:
+        """See ``Runtime``."""
+        is_cpu = self.device.type == "cpu"
+        capability = torch.backends.cpu.get_cpu_capability()
+        return RuntimeRecord(
+            name=f"PyTorch {torch.__version__}",
+            precision=str(next(self.network.parameters()).dtype).removeprefix("torch."),
+            device=f"CPU, {capability}" if is_cpu else torch.cuda.get_device_name(self.device),
+            threads=torch.get_num_threads(),
+        )
 
     @torch.inference_mode()
     def run(self, counts: NDArray[np.integer[Any]], planes_per_count: int) -> CellArrays:

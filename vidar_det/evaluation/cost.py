@@ -178,7 +178,7 @@ def measure_cost(
     Raises:
         RangeError: no windows, or fewer than one run.
         ShapeError: windows of several sizes, or with another number of bins.
-        ConfigError: the network is in training mode, or the runtime does not show its layers.
+        ConfigError: the network is in training mode.
 
     Example:
         >>> from vidar_det.detector.predictor import load_detector
@@ -194,14 +194,11 @@ def measure_cost(
         raise ShapeError(f"cost: found windows of {sizes}, wanted one size")
     if isinstance(detector, SpikingDetector):
         detector = _as_detector(detector)
-    runtime = detector.runtime
-    if not isinstance(runtime, TorchRuntime):
-        name = type(runtime).__name__
-        raise ConfigError(f"cost: found {name}, wanted TorchRuntime, whose layers can be watched")
-    network, encoding = runtime.network, detector.spec.encoding
+    network, encoding = detector.runtime.network, detector.spec.encoding
     if network.training:
         raise ConfigError("cost: found a network in training mode, wanted evaluation mode")
-    inputs = (encode(window, encoding).to(runtime.device) for window in windows)
+    device = next(network.parameters()).device
+    inputs = (encode(window, encoding).to(device) for window in windows)
     tensors = [tensor for tensor in network.state_dict().values() if tensor.is_floating_point()]
     convolutions = [layer for layer in network.modules() if isinstance(layer, nn.Conv2d)]
     return Cost(
@@ -212,7 +209,7 @@ def measure_cost(
         size=padded_size(*windows[0].shape[1:]),
         windows=len(windows),
         operations=count_operations(network, inputs),
-        latency=_time(detector, runtime, windows, runs),
+        latency=_time(detector, windows, runs),
     )
 
 
@@ -221,28 +218,12 @@ def _as_detector(network: SpikingDetector) -> Detector:
     return Detector(runtime, network.spec, "network", "unnamed", count_params(network))
 
 
-def _time(
-    detector: Detector,
-    runtime: TorchRuntime,
-    windows: Sequence[NDArray[np.integer[Any]]],
-    runs: int,
-) -> Latency:
+def _time(detector: Detector, windows: Sequence[NDArray[np.integer[Any]]], runs: int) -> Latency:
     laps_ms = []
     for run in range(_WARM_UP + runs):
         begin = time.perf_counter()
         detector.predict(windows[run % len(windows)])
         laps_ms.append(1e3 * (time.perf_counter() - begin))
     p50, p95, p99 = np.percentile(laps_ms[_WARM_UP:], (50, 95, 99)).tolist()
-    is_cpu = runtime.device.type == "cpu"
-    return Latency(
-        p50_ms=p50,
-        p95_ms=p95,
-        p99_ms=p99,
-        runs=runs,
-        threads=torch.get_num_threads(),
-        runtime=f"PyTorch {torch.__version__}",
-        precision=str(next(runtime.network.parameters()).dtype).removeprefix("torch."),
-        device=f"CPU, {torch.backends.cpu.get_cpu_capability()}"
-        if is_cpu
-        else torch.cuda.get_device_name(runtime.device),
-    )
+    ran = detector.runtime.describe()
+    return Latency(p50, p95, p99, runs, ran.threads, ran.name, ran.precision, ran.device)

@@ -1,0 +1,178 @@
+"""OpenVINO says what PyTorch says."""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from vidar_det.detector import openvino_runtime
+from vidar_det.detector.deployment import DeployedNetwork, pad_counts, rate_table
+from vidar_det.detector.encoding import encode
+from vidar_det.detector.execution import Execution, build_runtime
+from vidar_det.detector.folding import fold
+from vidar_det.detector.network import SpikingDetector, build_detector
+from vidar_det.detector.normalisation import recalibrate
+from vidar_det.detector.openvino_runtime import OpenVinoRuntime, OpenVinoSettings, network_digest
+from vidar_det.detector.predictor import Detector, load_detector
+from vidar_det.detector.runtime import CellArrays, TorchRuntime
+from vidar_det.detector.spec import DetectorSpec, EncodingSpec, size_spec
+from vidar_det.errors import ConfigError
+
+pytest.importorskip("openvino", reason="OpenVINO is not installed")
+
+
+@pytest.fixture(scope="module")
+def network() -> SpikingDetector:
+    """Fresh, but alive: all layers fire, and folding its normalisation changes every number."""
+    return alive(size_spec("nano"))
+
+
+def alive(spec: DetectorSpec) -> SpikingDetector:
+    torch.manual_seed(0)
+    made = build_detector(spec).eval()
+    for name, parameter in made.named_parameters():
+        if parameter.ndim == 1:
+            torch.nn.init.uniform_(parameter, 0.3, 1.2)
+        elif ".read." in name:
+            torch.nn.init.normal_(parameter, std=0.3)
+    encoding = spec.encoding
+    recalibrate(made, [torch.rand(encoding.steps, encoding.parts, 64, 96) for _ in range(3)])
+    return made
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+def counts(height: int = 60, width: int = 90, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).binomial(32, 0.3, (4, height, width)).astype(np.uint16)
+
+
+def apart(one: CellArrays, other: CellArrays) -> float:
+    """Largest difference of scores as probabilities: a flipped spike moves a logit far below 0."""
+    probabilities = (1 / (1 + np.exp(-cells.scores)) for cells in (one, other))
+    first, second = probabilities
+    return float(np.abs(first - second).max())
+
+
+def test_the_folded_graph_says_what_the_network_says(network: SpikingDetector) -> None:
+    seen = counts()
+    encoding = network.spec.encoding
+    with torch.no_grad():
+        expected = network(encode(seen, encoding, 32))
+        rates = torch.from_numpy(rate_table(encoding, 32))
+        scores, distances = DeployedNetwork(network)(torch.from_numpy(pad_counts(seen)), rates)
+    torch.testing.assert_close(scores, expected.scores[0], rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(distances, expected.distances[0], rtol=1e-4, atol=1e-4)
+    assert not any(isinstance(part, torch.nn.BatchNorm2d) for part in fold(network).modules())
+
+
+def test_f32_finds_the_same_at_every_size(network: SpikingDetector, cache: Path) -> None:
+    runtime = OpenVinoRuntime(network, OpenVinoSettings(cache=cache, threads=1))
+    for size in ((60, 90), (96, 64)):
+        seen = counts(*size)
+        one, other = runtime.run(seen, 32), TorchRuntime(network).run(seen, 32)
+        assert one.padded == other.padded
+        assert one.scores.shape == other.scores.shape
+        assert one.distances.shape == other.distances.shape
+        assert apart(one, other) < 1e-3
+
+
+def test_a_longer_window_changes_what_a_count_stands_for(
+    network: SpikingDetector, cache: Path
+) -> None:
+    runtime = OpenVinoRuntime(network, OpenVinoSettings(cache=cache, threads=1))
+    seen = counts()
+    assert apart(runtime.run(seen, 64), TorchRuntime(network).run(seen, 64)) < 1e-3
+    assert apart(runtime.run(seen, 64), runtime.run(seen, 32)) > 1e-6
+
+
+def test_bytes_are_run_as_they_are_rounded(network: SpikingDetector, cache: Path) -> None:
+    seen = counts()
+    runtime = OpenVinoRuntime(network, OpenVinoSettings("int8", cache=cache, threads=1))
+    rounded = runtime.run(seen, 32)
+    with torch.no_grad():
+        rates = torch.from_numpy(rate_table(network.spec.encoding, 32))
+        graph = DeployedNetwork(network, has_bytes=True)
+        scores, _ = graph(torch.from_numpy(pad_counts(seen)), rates)
+    assert apart(rounded, rounded._replace(scores=scores.numpy())) < 1e-3
+    assert apart(rounded, TorchRuntime(network).run(seen, 32)) > 1e-3
+
+
+def test_graphs_are_kept_and_belong_to_their_weights(
+    network: SpikingDetector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = OpenVinoSettings(cache=tmp_path, threads=1)
+    first = OpenVinoRuntime(network, settings).run(counts(), 32)
+    (graph,) = (tmp_path / "graphs").glob("*.xml")
+    assert graph.with_suffix(".bin").exists()
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("translated again")
+
+    monkeypatch.setattr(openvino_runtime, "translate", refuse)
+    again = OpenVinoRuntime(network, settings).run(counts(), 32)
+    assert np.array_equal(first.scores, again.scores)
+
+    other = build_detector(network.spec).eval()
+    assert network_digest(other) != network_digest(network)
+    with pytest.raises(AssertionError, match="translated again"):
+        OpenVinoRuntime(other, settings).run(counts(), 32)
+
+
+def test_threads_may_ask_at_once(network: SpikingDetector, cache: Path) -> None:
+    runtime = OpenVinoRuntime(network, OpenVinoSettings(cache=cache, threads=2, streams=2))
+    windows = [counts(seed=seed) for seed in range(12)]
+    alone = [runtime.run(window, 32).scores for window in windows]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(lambda window: runtime.run(window, 32).scores, windows))
+    assert all(np.array_equal(one, other) for one, other in zip(alone, together, strict=True))
+
+
+def test_bf16_falls_back_where_the_cpu_has_none(
+    network: SpikingDetector, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(openvino_runtime, "has_bf16", lambda: False)
+    runtime = OpenVinoRuntime(network, OpenVinoSettings("bf16", cache=cache, threads=1))
+    assert runtime.precision == "f32"
+    assert apart(runtime.run(counts(), 32), TorchRuntime(network).run(counts(), 32)) < 1e-3
+
+
+def test_without_openvino_auto_takes_torch_and_the_name_is_refused(
+    network: SpikingDetector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(openvino_runtime, "openvino", None)
+    assert isinstance(build_runtime(network), TorchRuntime)
+    with pytest.raises(ConfigError, match="runtime 'openvino': not installed; pip install"):
+        build_runtime(network, Execution("openvino"))
+
+
+def test_what_does_not_go_together_is_refused() -> None:
+    with pytest.raises(ConfigError, match="found device 'cuda', wanted cpu"):
+        Execution("openvino", device="cuda")
+    with pytest.raises(ConfigError, match="precision 'int8': found runtime 'torch'"):
+        Execution("torch", precision="int8")
+
+
+def test_a_detector_runs_in_openvino_by_default(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VIDAR_CACHE_DIR", str(cache))
+    chosen, torchs = load_detector("nano"), load_detector("nano", execution=Execution("torch"))
+    assert isinstance(chosen.runtime, OpenVinoRuntime)
+    assert isinstance(torchs.runtime, TorchRuntime)
+    seen = counts(128, 160)
+    one, other = chosen.predict(seen), torchs.predict(seen)
+    np.testing.assert_allclose(one.xyxy, other.xyxy, atol=1e-2)
+
+
+def test_one_step_and_relu_networks_run_too(cache: Path) -> None:
+    encoding = EncodingSpec(steps=1, bin_planes=64, parts=2)
+    made = alive(size_spec("nano", encoding=encoding))
+    seen = counts()[:2]
+    runtime = OpenVinoRuntime(made, OpenVinoSettings(cache=cache, threads=1))
+    assert apart(runtime.run(seen, 32), TorchRuntime(made).run(seen, 32)) < 1e-3
+    assert isinstance(Detector(runtime, made.spec, "one", "", 0).predict(seen).scores, np.ndarray)
