@@ -24,8 +24,9 @@ class Execution:
         runtime: ``torch``, ``openvino`` (CPU only, faster there), or ``auto``: OpenVINO on a CPU
             where it is installed.
         precision: ``f32``; with OpenVINO also ``bf16`` and ``int8``, which find a little else.
-        threads: of OpenVINO; 0 leaves it to the library. PyTorch's are set for the whole process.
-        streams: windows that OpenVINO runs side by side, each on its share of the threads.
+        threads: of OpenVINO; 0 = as many as there are. PyTorch's are set for the whole process.
+        streams: windows that OpenVINO runs side by side, each on its share of the threads; 0 = one
+            a thread. 1 answers a single window soonest.
         device: torch device.
 
     Raises:
@@ -35,7 +36,7 @@ class Execution:
     runtime: RuntimeName = "auto"
     precision: Precision = "f32"
     threads: int = 0
-    streams: int = 1
+    streams: int = 0
     device: str = "cpu"
 
     def __post_init__(self) -> None:

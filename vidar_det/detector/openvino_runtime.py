@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from vidar_det.detector.deployment import DeployedNetwork, pad_counts, rate_table
 from vidar_det.detector.network import SpikingDetector
 from vidar_det.detector.runtime import CellArrays, RuntimeRecord
+from vidar_det.detector.threads import available_cpus
 from vidar_det.errors import ConfigError, OutputError
 
 try:
@@ -40,15 +41,16 @@ class OpenVinoSettings:
     Attributes:
         precision: of the arithmetic; bf16 falls back to f32 where the CPU has none. int8 rounds
             the weights, and computes the rest in f32.
-        threads: all threads together; 0 leaves it to OpenVINO.
-        streams: windows that run side by side, each on its share of the threads.
+        threads: all threads together; 0 = as many as this process may keep busy.
+        streams: windows that run side by side, each on its share of the threads; 0 = one a thread,
+            which gets most windows done. 1 answers a single window soonest.
         cache: folder of translated and compiled graphs; None = the user's cache folder, or what
             ``VIDAR_CACHE_DIR`` names.
     """
 
     precision: Precision = "f32"
     threads: int = 0
-    streams: int = 1
+    streams: int = 0
     cache: Path | None = None
 
     @property
@@ -77,6 +79,8 @@ class OpenVinoRuntime:
 
     Attributes:
         precision: the precision it really runs in.
+        threads: all threads together.
+        side_by_side: windows that it runs at once.
 
     Raises:
         ConfigError: OpenVINO is not installed.
@@ -94,6 +98,8 @@ class OpenVinoRuntime:
         if openvino is None:
             raise ConfigError("runtime 'openvino': not installed; pip install openvino")
         self.network, self.settings = network, settings or OpenVinoSettings()
+        self.threads = self.settings.threads or available_cpus()
+        self.side_by_side = self.settings.streams or self.threads
         fits = self.settings.precision != "bf16" or has_bf16()
         self.precision: Precision = self.settings.precision if fits else "f32"
         self._digest = network_digest(network)
@@ -109,7 +115,7 @@ class OpenVinoRuntime:
             name=f"OpenVINO {openvino.__version__.split('-')[0]}",
             precision={"f32": "float32", "bf16": "bfloat16"}.get(self.precision, self.precision),
             device=f"CPU, {core.get_property('CPU', 'FULL_DEVICE_NAME')}",
-            threads=self.settings.threads or os.cpu_count() or 1,
+            threads=self.threads,
         )
 
     def run(self, counts: NDArray[np.integer[Any]], planes_per_count: int) -> CellArrays:
@@ -134,16 +140,14 @@ class OpenVinoRuntime:
         return requests[shape]
 
     def _compile(self, shape: tuple[int, ...]) -> Any:
-        settings = self.settings
         model = _core().read_model(self._translated())
         model.reshape({0: list(shape), 1: [-1]})
         options = {
             "INFERENCE_PRECISION_HINT": "bf16" if self.precision == "bf16" else "f32",
-            "NUM_STREAMS": settings.streams,
-            "CACHE_DIR": str(settings.folder / "compiled"),
+            "NUM_STREAMS": self.side_by_side,
+            "INFERENCE_NUM_THREADS": self.threads,
+            "CACHE_DIR": str(self.settings.folder / "compiled"),
         }
-        if settings.threads:
-            options["INFERENCE_NUM_THREADS"] = settings.threads
         return _core().compile_model(model, "CPU", options)
 
     def _translated(self) -> Path:

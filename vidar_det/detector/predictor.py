@@ -1,8 +1,9 @@
 """A recording comes in, detections per window go out."""
 
+import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from vidar_det.detector.checkpoint import find_weights, read_checkpoint, restore
 from vidar_det.detector.execution import Execution, build_runtime
 from vidar_det.detector.head import decode
 from vidar_det.detector.network import count_params
+from vidar_det.detector.pipeline import work_in_order
 from vidar_det.detector.runtime import Runtime
 from vidar_det.detector.spec import DetectorSpec
 from vidar_det.errors import RangeError, ShapeError
@@ -50,10 +52,21 @@ class Thresholds:
 
 @dataclass
 class StageTimes:
-    """Seconds spent so far in the two stages of prediction, summed over windows."""
+    """Seconds spent so far in the two stages of prediction, summed over windows.
+
+    Windows that are worked on at the same time are summed too, so that both stages together may
+    have taken longer than the clock says.
+    """
 
     counting_s: float = 0.0
     inference_s: float = 0.0
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
+
+    def add(self, counting_s: float, inference_s: float) -> None:
+        """Add one window's seconds; any thread may call it."""
+        with self._lock:
+            self.counting_s += counting_s
+            self.inference_s += inference_s
 
 
 class Detector:
@@ -129,8 +142,7 @@ class Detector:
             thresholds.iou,
             thresholds.max_det,
         )
-        times.counting_s += counted - begin
-        times.inference_s += time.perf_counter() - counted
+        times.add(counted - begin, time.perf_counter() - counted)
         return detections
 
     def stream(
@@ -145,6 +157,9 @@ class Detector:
         times: StageTimes | None = None,
     ) -> Iterator[tuple[SpikeWindow, Detections]]:
         """Detect objects window by window, in constant memory.
+
+        As many windows are worked on at once as the runtime runs side by side; they come in order,
+        with what ``predict`` finds in each.
 
         Args:
             recording: what ``open_recording`` returned.
@@ -173,8 +188,12 @@ class Detector:
         bins = self.spec.encoding.bins
         if length < bins or length % bins:
             raise RangeError(f"window of {length} planes: wanted a multiple of {bins}")
-        for found in recording.windows(length, stride, start, stop):
-            yield found, self.predict(found, thresholds, times=times)
+        windows = recording.windows(length, stride, start, stop)
+
+        def work(found: SpikeWindow) -> Detections:
+            return self.predict(found, thresholds, times=times)
+
+        yield from work_in_order(windows, work, self.runtime.side_by_side)
 
 
 def load_detector(

@@ -47,9 +47,11 @@ class Runtime(Protocol):
 
     Attributes:
         network: what it runs, as it was trained.
+        side_by_side: how many threads should call it at once to keep the machine busy.
     """
 
     network: SpikingDetector
+    side_by_side: int
 
     def describe(self) -> RuntimeRecord:
         """Say what the network runs in."""
@@ -76,6 +78,7 @@ class TorchRuntime:
     """
 
     def __init__(self, network: SpikingDetector, device: str = "cpu") -> None:
+        self.side_by_side = 1  # torch's own threads share the work of one window
         self.device = torch.device(device)
         self.network = network.to(self.device)
 
