@@ -634,6 +634,32 @@ def prune(
         typer.echo(summary.path)
 
 
+@app.command(epilog="Example: vidar-det export nano --format onnx --out nano.onnx")
+def export(
+    weights: Annotated[str, typer.Argument(metavar="WEIGHTS", help="Name or path of weights.")],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="FILE", help="File: .onnx, or .xml for openvino.")
+    ],
+    form: Annotated[
+        Literal["onnx", "openvino"], typer.Option("--format", help="What is written.")
+    ] = "onnx",
+    width: Annotated[int, typer.Option(min=1, help="Pixels per row; for onnx.")] = 400,
+    height: Annotated[int, typer.Option(min=1, help="Rows; for onnx.")] = 250,
+    precision: Annotated[
+        Literal["f32", "int8"], typer.Option(help="Of the weights; int8 for openvino.")
+    ] = "f32",
+    overwrite: OverwriteOption = False,
+) -> None:
+    """Write a network for other software: from counts to logits, in one graph."""
+    from vidar_det.commands.console import show_note
+    from vidar_det.commands.export import export_weights
+
+    summary = export_weights(weights, form, out, (height, width), precision, overwrite)
+    if summary.difference is not None:
+        show_note(f"ONNX Runtime: scores within {summary.difference:.2g} of PyTorch's")
+    typer.echo(summary.path)
+
+
 @app.command(epilog="Example: vidar-det demo --out found")
 def demo(
     out: OutOption = Path("vidar-demo"),
@@ -654,6 +680,47 @@ def demo(
         typer.echo(json.dumps({"out": str(out)} | summary.accuracy.to_json()))
     else:
         typer.echo(out)
+
+
+@app.command(
+    epilog="Example: vidar-det serve --port 8000. Every other setting is an environment variable, "
+    "or a key of the TOML file that VIDAR_SETTINGS names: --settings lists them."
+)
+def serve(
+    host: Annotated[
+        str | None, typer.Option(help="Address to listen on.", show_default="127.0.0.1")
+    ] = None,
+    port: Annotated[
+        int | None,
+        typer.Option(min=0, max=65535, help="Port; 0 takes any.", show_default="8000"),
+    ] = None,
+    engine: Annotated[
+        Literal["inline"] | None,
+        typer.Option(help="Where detectors run: inline, in threads.", show_default="inline"),
+    ] = None,
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="Listen beyond loopback although there are no keys.")
+    ] = False,
+    new_key: Annotated[
+        str,
+        typer.Option(metavar="NAME", help="Make a key, print it and its line, and leave."),
+    ] = "",
+    settings: Annotated[
+        bool, typer.Option("--settings", help="Print every setting and its value, and leave.")
+    ] = False,
+) -> None:
+    """Serve detection over HTTP: POST a clip, get boxes; the API is shown at /docs."""
+    from service.serve import describe_settings, make_key
+    from service.serve import serve as run_service
+    from service.settings import read_settings
+
+    given = {"host": host, "port": port, "engine": engine, "insecure": insecure or None}
+    if new_key:
+        typer.echo(make_key(new_key))
+    elif settings:
+        typer.echo(describe_settings(read_settings(given)))
+    else:
+        run_service(read_settings(given))
 
 
 @app.command(epilog="Example: vidar-det check")

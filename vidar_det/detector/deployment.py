@@ -52,7 +52,9 @@ class DeployedNetwork(nn.Module):
             Logits of the scores ``[N, classes]`` and of the distances ``[N, 4 * reg_max]``.
         """
         encoding = self.network.spec.encoding
-        raw = self.network(torch.unflatten(rates[counts], 0, (encoding.steps, encoding.parts)))
+        raw = self.network(
+            torch.unflatten(rates[counts.long()], 0, (encoding.steps, encoding.parts))
+        )
         return raw.scores[0], raw.distances[0]
 
 
