@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 import vidar_det
-from vidar_det.commands.demo import STRIDE, find_demo, run_demo
+from vidar_det.commands.demo import STRIDE, run_demo
 from vidar_det.commands.simulate import SimulateSettings, simulate
 from vidar_det.datasets.capture import CaptureSpec
 from vidar_det.errors import CheckpointError, SourceError
+from vidar_det.spikes.demo import find_demo
 
 
 @pytest.fixture
@@ -47,20 +48,17 @@ def test_a_failing_demo_leaves_nothing(scene: Path, fresh_weights: Path, tmp_pat
     assert not (tmp_path / "out").exists()
 
 
-def test_the_recording_lies_in_the_package_or_in_the_repository(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_recording_lies_in_the_package_or_in_the_repository(tmp_path: Path) -> None:
     package = tmp_path / "site" / "vidar_det"
     package.mkdir(parents=True)
-    monkeypatch.setattr(vidar_det, "__file__", str(package / "__init__.py"))
     with pytest.raises(SourceError, match="the demo recording is missing"):
-        find_demo()
+        find_demo(package)
     (tmp_path / "site" / "data").mkdir()
     (tmp_path / "site" / "data" / "demo.dat").touch()
-    assert find_demo() == tmp_path / "site" / "data"
+    assert find_demo(package) == tmp_path / "site" / "data"
     (package / "demo").mkdir()
     (package / "demo" / "demo.dat").touch()
-    assert find_demo() == package / "demo"
+    assert find_demo(package) == package / "demo"
 
 
 def test_the_recording_that_comes_along_is_what_its_command_makes(tmp_path: Path) -> None:

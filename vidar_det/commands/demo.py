@@ -5,7 +5,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import vidar_det
 from vidar_det.commands.film import draw_window
 from vidar_det.commands.pictures import Darkroom, write_picture
 from vidar_det.commands.predict import PredictionSummary, PredictSettings, predict_recording
@@ -14,12 +13,11 @@ from vidar_det.commands.staging import staged_folder
 from vidar_det.datasets.windows import LabelledWindow, labelled_windows
 from vidar_det.detections.label_reader import read_labels
 from vidar_det.detector.predictor import Detector, load_detector
-from vidar_det.errors import SourceError
 from vidar_det.evaluation.accuracy import AccuracyReport
+from vidar_det.spikes.demo import RECORDING_FILE, find_demo
 from vidar_det.spikes.recording import open_recording
 from vidar_det.spikes.selection import Selection, window_grid
 
-RECORDING_FILE = "demo.dat"
 LABELS_FILE = "demo.json"
 PICTURE_FILE = "detection.png"
 STRIDE = 8
@@ -78,24 +76,6 @@ def run_demo(
         _write_detection(detector, labelled[len(labelled) // 2], staging / PICTURE_FILE)
     prediction = dataclasses.replace(prediction, out=str(out))
     return DemoSummary(prediction, accuracy, len(recording))
-
-
-def find_demo() -> Path:
-    """Find the folder of the demo recording: in the installed package, or in the repository.
-
-    Raises:
-        SourceError: it is in neither.
-
-    Example:
-        >>> (find_demo() / "demo.dat").is_file()
-        True
-    """
-    package = Path(vidar_det.__file__).parent
-    places = (package / "demo", package.parent / "data")
-    for place in places:
-        if (place / RECORDING_FILE).is_file():
-            return place
-    raise SourceError(f"{places[-1] / RECORDING_FILE}: the demo recording is missing")
 
 
 def _write_detection(detector: Detector, labelled: LabelledWindow, path: Path) -> None:

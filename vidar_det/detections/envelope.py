@@ -21,6 +21,9 @@ class EnvelopeWriter:
     Args:
         folder: where the temporary files may lie; it needs as much room as the document.
 
+    Attributes:
+        size_bytes: of both lists so far.
+
     Example:
         >>> from vidar_det.detections.predictions import ClipRecord, ModelRecord, TimingRecord
         >>> frame = Predictions(
@@ -41,6 +44,7 @@ class EnvelopeWriter:
                 "detections": files.enter_context(tempfile.TemporaryFile("w+", dir=folder)),
             }
             self._files = files.pop_all()
+        self.size_bytes = 0
 
     def __enter__(self) -> "EnvelopeWriter":
         return self
@@ -74,7 +78,8 @@ class EnvelopeWriter:
 
     def _append(self, name: str, entry: dict[str, Any]) -> None:
         spool = self._spools[name]
-        spool.write(("," if spool.tell() else "") + "\n" + json.dumps(entry, allow_nan=False))
+        text = ("," if spool.tell() else "") + "\n" + json.dumps(entry, allow_nan=False)
+        self.size_bytes += spool.write(text)
 
     @staticmethod
     def _copy(spool: IO[str], file: IO[str]) -> None:

@@ -1,0 +1,101 @@
+"""A request comes in without a name; it leaves with an id, a log line and a place in metrics.
+
+What no other layer answered is answered here, without internals.
+"""
+
+import re
+import time
+import uuid
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.log import log_failure, log_line
+from service.metrics import Metrics
+from service.problems import internal_error, problem_response
+
+REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+CLIENT_GONE = 499  # in the log only: nobody is left to answer
+
+
+class AccessLog:
+    """Names, logs and counts every request; the one place that answers 500.
+
+    The line holds the route's template and never the query or a header: a key cannot get in.
+
+    Args:
+        app: the layers below.
+        metrics: where requests are counted.
+    """
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self.app, self.metrics = app, metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection; see ASGI."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        call = _Call(scope, receive, send)
+        with self.metrics.in_flight.track_inprogress():
+            try:
+                await self.app(scope, call.receive, call.send)
+            except ClientDisconnect:
+                call.status = call.status or CLIENT_GONE
+            except Exception:
+                log_failure(call.request_id)
+                if call.status:
+                    raise
+                await problem_response(scope, internal_error())(scope, receive, call.send)
+            finally:
+                self._finish(call)
+
+    def _finish(self, call: "_Call") -> None:
+        seconds = time.perf_counter() - call.begin
+        status = call.status or CLIENT_GONE
+        state, route = call.scope["state"], _route(call.scope)
+        self.metrics.count_request(route, call.scope["method"], status, seconds)
+        if "problem" in state:
+            self.metrics.rejects.labels(state["problem"]).inc()
+        line = {
+            "request_id": call.request_id,
+            "method": call.scope["method"],
+            "route": route,
+            "status": status,
+            "duration_ms": round(1e3 * seconds, 3),
+            "bytes_in": call.bytes_in,
+            "bytes_out": call.bytes_out,
+            "caller": state.get("caller"),
+            "problem": state.get("problem"),
+        }
+        log_line(line)
+
+
+class _Call:
+    """One request under way: what passed in and out."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        given = Headers(scope=scope).get("x-request-id", "")
+        self.request_id = given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+        scope.setdefault("state", {})["request_id"] = self.request_id
+        self.scope, self._receive, self._send = scope, receive, send
+        self.begin = time.perf_counter()
+        self.status, self.bytes_in, self.bytes_out = 0, 0, 0
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        self.bytes_in += len(message.get("body", b""))
+        return message
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            MutableHeaders(scope=message)["X-Request-ID"] = self.request_id
+        self.bytes_out += len(message.get("body", b""))
+        await self._send(message)
+
+
+def _route(scope: Scope) -> str:
+    """The template of the route, or one word for all paths that have none."""
+    return getattr(scope.get("route"), "path", "other")

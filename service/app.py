@@ -1,0 +1,116 @@
+"""Settings come in; the application that serves them comes out."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+from fastapi import FastAPI
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+
+from service.access import AccessLog
+from service.docs import install_docs
+from service.engines import Engine
+from service.guards import SecurityHeaders, SiteGuard
+from service.keys import KeyGuard, KeyRing, read_keys
+from service.limits import BodyGuard, CallGuard
+from service.parts import Parts, build_parts
+from service.problems import install_handlers
+from service.routes import clips, detect, health, metrics
+from service.schemas import PROBLEMS
+from service.settings import Settings
+from service.uploads import in_thread
+from vidar_det import __version__
+
+SWEEP_S = 60.0  # from one look for clips that nobody used to the next
+
+
+def create_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
+    """Make the service. Nothing outside the application is touched before its lifespan begins.
+
+    Args:
+        settings: what it is told.
+        engine: where detectors run; by default the one that the settings name.
+
+    Returns:
+        An ASGI application; several may live in one process, on different ``data_dir``.
+
+    Raises:
+        ConfigError: keys that cannot be read.
+        CheckpointError: weights that do not exist.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> with tempfile.TemporaryDirectory() as home:
+        ...     create_app(Settings(data_dir=Path(home))).title
+        'vidar-det'
+    """
+    parts = build_parts(settings, engine)
+    app = FastAPI(
+        title="vidar-det",
+        version=__version__,
+        summary="From a Vidar spike-camera recording to detected objects.",
+        lifespan=_lifespan,
+        docs_url=None,
+        redoc_url=None,
+        responses=PROBLEMS,
+        middleware=_layers(parts, read_keys(settings)),
+    )
+    app.state.parts = parts
+    install_handlers(app, parts.hidden_folders)
+    for module in (detect, clips, health, metrics):
+        app.include_router(module.router)
+    install_docs(app)
+    return app
+
+
+def _layers(parts: Parts, keys: KeyRing) -> list[Middleware]:
+    """What a request passes on its way in, outermost first."""
+    settings = parts.settings
+    layers = [
+        Middleware(SecurityHeaders),
+        Middleware(AccessLog, metrics=parts.metrics),
+        Middleware(SiteGuard, hosts=settings.hosts, origins=settings.origins),
+        Middleware(KeyGuard, keys=keys),
+        Middleware(CallGuard, per_minute=settings.calls_per_minute, at_once=settings.calls_at_once),
+        Middleware(
+            BodyGuard, limit_bytes=settings.max_body_bytes, timeout_s=settings.body_timeout_s
+        ),
+    ]
+    if settings.origins:  # before the keys: a browser asks first, without one
+        cors = Middleware(
+            CORSMiddleware,
+            allow_origins=settings.origins,
+            allow_methods=["*"],
+            allow_headers=["*"],
+            expose_headers=["X-Request-ID", "Location", "ETag", "Retry-After"],
+        )
+        layers.insert(3, cors)
+    return layers
+
+
+@contextlib.asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    parts = app.state.parts
+    assert isinstance(parts, Parts)
+    await in_thread(parts.spool.open)
+    try:
+        await in_thread(parts.clips.open)
+        await parts.engine.start()
+        sweeper = asyncio.create_task(_sweep(parts))
+        try:
+            yield
+        finally:
+            sweeper.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await sweeper
+    finally:
+        parts.spool.close()
+
+
+async def _sweep(parts: Parts) -> None:
+    """Delete clips that nobody used, once in a while."""
+    while True:
+        parts.clips.expire()
+        await asyncio.sleep(SWEEP_S)

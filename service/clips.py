@@ -1,0 +1,231 @@
+"""Clips that arrived come in; they stay under names of our own until deleted, unused or replaced.
+
+A client names a clip by its id, and an id is looked up: no path is ever made of what a client says.
+"""
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from service.intake import CLIP_FILE, Received
+from service.problems import Problem
+from service.recordings import describe, open_clip
+from service.settings import Settings
+from service.spool import Draft, Spool, folder_bytes
+from vidar_det.config import build_spec
+from vidar_det.detections.predictions import ClipRecord
+from vidar_det.errors import VidarError
+from vidar_det.spikes.demo import RECORDING_FILE, find_demo
+from vidar_det.spikes.selection import recording_warnings
+from vidar_det.spikes.sidecar import RecordingOptions, sidecar_path, sidecar_text
+
+NOTE_FILE = "clip.json"
+DEMO_ID = "demo"
+
+
+@dataclass(frozen=True)
+class ClipNote:
+    """What is known about a clip.
+
+    Attributes:
+        id: its name, made here.
+        size_bytes: of the clip.
+        created: when it arrived, ISO 8601.
+        clip: geometry and the like.
+        warnings: what its reader should know.
+    """
+
+    id: str
+    size_bytes: int
+    created: str
+    clip: ClipRecord
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A clip that can be looked at.
+
+    Attributes:
+        path: of the file; its sidecar lies beside it.
+        note: what is known about it.
+        is_ours: came along, and cannot be deleted.
+    """
+
+    path: Path
+    note: ClipNote
+    is_ours: bool = False
+
+
+class ClipStore:
+    """The clips of one service, on the spool; used from one thread, but for ``admit``.
+
+    Args:
+        spool: where they lie.
+        settings: limits, and whether there is a demo.
+        clock: seconds since the epoch.
+    """
+
+    def __init__(
+        self, spool: Spool, settings: Settings, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._spool, self._settings, self._clock = spool, settings, clock
+        self._home = spool.folder / "clips"
+        self._clips: dict[str, Clip] = {}
+        self._used_at: dict[str, float] = {}
+        self._leases: Counter[str] = Counter()
+        self._doomed: dict[str, Clip] = {}
+
+    def open(self) -> None:
+        """Find the clips of earlier runs; what is broken is removed."""
+        self._home.mkdir(exist_ok=True)
+        for folder in sorted(self._home.iterdir()):
+            note = _read_note(folder)
+            if note is None:
+                shutil.rmtree(folder, ignore_errors=True)
+                continue
+            self._clips[note.id] = Clip(folder / CLIP_FILE, note)
+            self._used_at[note.id] = folder.stat().st_mtime
+            self._spool.adopt(folder_bytes(folder))
+        if self._settings.demo:
+            self._clips[DEMO_ID] = _demo_clip()
+
+    def notes(self) -> list[ClipNote]:
+        """List what there is, oldest first."""
+        return sorted((clip.note for clip in self._clips.values()), key=lambda note: note.created)
+
+    def get(self, clip_id: str) -> Clip:
+        """Look a clip up.
+
+        Raises:
+            Problem: 404, there is none of that id.
+        """
+        clip = self._clips.get(clip_id)
+        if clip is None:
+            raise Problem(404, "no-such-clip", f"found no clip {clip_id[:64]!r}")
+        return clip
+
+    @contextlib.contextmanager
+    def lease(self, clip_id: str) -> Iterator[Clip]:
+        """Lend a clip: while it is lent, its file stays, even if somebody deletes it.
+
+        Raises:
+            Problem: 404, there is none of that id.
+        """
+        clip = self.get(clip_id)
+        self._leases[clip_id] += 1
+        self._used_at[clip_id] = self._clock()
+        try:
+            yield clip
+        finally:
+            self._leases[clip_id] -= 1
+            if not self._leases[clip_id]:
+                del self._leases[clip_id]
+                doomed = self._doomed.pop(clip_id, None)
+                if doomed is not None:
+                    self._erase(doomed)
+
+    def admit(self, received: Received, options: RecordingOptions) -> Clip:
+        """Look at a clip that arrived, and keep it; blocking, in any thread.
+
+        Args:
+            received: the clip.
+            options: what the client said about it.
+
+        Returns:
+            The clip, not yet listed: see ``add``.
+
+        Raises:
+            VidarError: it is no clip; nothing was kept.
+        """
+        draft = received.draft
+        _write_file(draft, sidecar_path(received.path), sidecar_text(options))
+        recording = open_clip(received.path, options, self._settings.max_pixels)
+        note = ClipNote(
+            id=draft.name,
+            size_bytes=received.size_bytes,
+            created=_moment(self._clock()),
+            clip=describe(recording, received.sha256),
+            warnings=recording_warnings(recording),
+        )
+        _write_file(draft, draft.folder / NOTE_FILE, json.dumps(dataclasses.asdict(note)))
+        draft.keep(self._home / draft.name)
+        return Clip(self._home / draft.name / CLIP_FILE, note)
+
+    def add(self, clip: Clip) -> None:
+        """List a clip that was admitted."""
+        self._clips[clip.note.id] = clip
+        self._used_at[clip.note.id] = self._clock()
+
+    def remove(self, clip_id: str) -> None:
+        """Delete a clip: at once from the list, from the disk when nobody uses it.
+
+        Raises:
+            Problem: 404, there is none of that id; 403, it came along.
+        """
+        clip = self.get(clip_id)
+        if clip.is_ours:
+            raise Problem(403, "clip-is-ours", f"clip {clip_id!r} came along and stays")
+        del self._clips[clip_id], self._used_at[clip_id]
+        if self._leases[clip_id]:
+            self._doomed[clip_id] = clip
+        else:
+            self._erase(clip)
+
+    def expire(self) -> int:
+        """Delete the clips that nobody used for long; return how many."""
+        for clip_id, used_at in self._used_at.items():
+            with contextlib.suppress(FileNotFoundError):
+                os.utime(self._home / clip_id, (used_at, used_at))
+        oldest = self._clock() - self._settings.max_age_s
+        idle = [
+            clip_id
+            for clip_id, used_at in self._used_at.items()
+            if used_at < oldest and not self._leases[clip_id]
+        ]
+        for clip_id in idle:
+            self.remove(clip_id)
+        return len(idle)
+
+    def _erase(self, clip: Clip) -> None:
+        size = folder_bytes(clip.path.parent)
+        shutil.rmtree(clip.path.parent, ignore_errors=True)
+        self._spool.release(size)
+
+
+def _write_file(draft: Draft, path: Path, text: str) -> None:
+    with path.open("wb") as file:
+        draft.append(file, text.encode())
+
+
+def _read_note(folder: Path) -> ClipNote | None:
+    """Read what is known about a stored clip; None where it is not whole."""
+    try:
+        mapping = json.loads((folder / NOTE_FILE).read_text(encoding="utf-8"))
+        note = build_spec(ClipNote, mapping, str(folder / NOTE_FILE))
+        is_whole = (folder / CLIP_FILE).stat().st_size == note.size_bytes
+    except (OSError, ValueError, VidarError):
+        return None
+    return note if is_whole and note.id == folder.name else None
+
+
+def _demo_clip() -> Clip:
+    path = find_demo() / RECORDING_FILE
+    content = path.read_bytes()
+    recording = open_clip(path, RecordingOptions(), max_pixels=len(content) * 8)
+    clip = describe(recording, hashlib.sha256(content).hexdigest())
+    note = ClipNote(DEMO_ID, len(content), _moment(path.stat().st_mtime), clip)
+    return Clip(path, note, is_ours=True)
+
+
+def _moment(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")

@@ -1,0 +1,141 @@
+"""A key comes in with a request; its holder's name goes on, or the request goes no further."""
+
+import hashlib
+import hmac
+import re
+import secrets
+from dataclasses import dataclass
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from service.problems import Problem, problem_response
+from service.settings import Settings
+from vidar_det.errors import ConfigError
+
+OPEN_PATHS = "/v2/health/"
+"""What begins so needs no key: probes have none."""
+
+KEY_LINE = re.compile(r"(?P<name>[A-Za-z0-9._-]{1,64}):(?P<digest>[0-9a-fA-F]{64})")
+
+
+@dataclass(frozen=True)
+class KeyRing:
+    """The keys that are let in, as SHA-256 digests: a key made here has 256 random bits.
+
+    Attributes:
+        digests: by name of the holder.
+
+    Example:
+        >>> key, line = new_key("lab")
+        >>> KeyRing.from_lines([line], "here").holder(key)
+        'lab'
+    """
+
+    digests: tuple[tuple[str, bytes], ...] = ()
+
+    @classmethod
+    def from_lines(cls, lines: list[str], source: str) -> "KeyRing":
+        """Read ``NAME:SHA256`` lines; empty lines and those that begin with ``#`` say nothing.
+
+        Raises:
+            ConfigError: another line (which is not repeated), or a name that comes twice.
+        """
+        found: dict[str, bytes] = {}
+        for number, line in enumerate(lines, start=1):
+            text = line.strip()
+            if not text or text.startswith("#"):
+                continue
+            match = KEY_LINE.fullmatch(text)
+            if match is None:
+                raise ConfigError(f"{source}: line {number} is no NAME:SHA256 (64 hex digits)")
+            if match["name"] in found:
+                raise ConfigError(f"{source}: line {number}: {match['name']!r} has a key already")
+            found[match["name"]] = bytes.fromhex(match["digest"])
+        return cls(tuple(found.items()))
+
+    def __bool__(self) -> bool:
+        return bool(self.digests)
+
+    def holder(self, key: str) -> str | None:
+        """Name the holder of a key; takes as long whichever key it is, and if it is none."""
+        digest = hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
+        found = None
+        for name, known in self.digests:
+            if hmac.compare_digest(digest, known):
+                found = name
+        return found
+
+
+def read_keys(settings: Settings) -> KeyRing:
+    """Collect the keys of the settings and of the file they name.
+
+    Raises:
+        ConfigError: a file that cannot be read, or a line that is no key.
+    """
+    lines = list(settings.api_keys)
+    source = "VIDAR_API_KEYS"
+    if settings.keys_file is not None:
+        source = f"{source}, {settings.keys_file}"
+        try:
+            lines += settings.keys_file.read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{settings.keys_file}: cannot be read ({error})") from error
+    return KeyRing.from_lines(lines, source)
+
+
+def new_key(name: str) -> tuple[str, str]:
+    """Make a key.
+
+    Args:
+        name: of the holder: letters, digits, ``.``, ``_``, ``-``.
+
+    Returns:
+        The key, which is nowhere kept, and its line for the keys file.
+
+    Raises:
+        ConfigError: another character in the name.
+    """
+    key = f"vd_{secrets.token_urlsafe(32)}"
+    line = f"{name}:{hashlib.sha256(key.encode()).hexdigest()}"
+    if KEY_LINE.fullmatch(line) is None:
+        raise ConfigError(f"found name {name!r}, wanted 1 to 64 of letters, digits, '.', '_', '-'")
+    return key, line
+
+
+class KeyGuard:
+    """Lets those in who have a key; everybody, where there are no keys.
+
+    Args:
+        app: the layers below; they find the caller's name in the request's state.
+        keys: the keys.
+    """
+
+    def __init__(self, app: ASGIApp, keys: KeyRing) -> None:
+        self.app, self.keys = app, keys
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection; see ASGI."""
+        if scope["type"] != "http" or scope["path"].startswith(OPEN_PATHS):
+            await self.app(scope, receive, send)
+            return
+        client = scope.get("client")
+        caller: str | None = f"address {client[0]}" if client else "address unknown"
+        if self.keys:
+            caller = self.keys.holder(_presented(Headers(scope=scope)))
+        if caller is None:
+            problem = Problem(
+                401,
+                "key-wanted",
+                "wanted a key this service knows, as Authorization: Bearer or X-API-Key",
+                headers={"WWW-Authenticate": 'Bearer realm="vidar-det"'},
+            )
+            await problem_response(scope, problem)(scope, receive, send)
+            return
+        scope["state"]["caller"] = caller
+        await self.app(scope, receive, send)
+
+
+def _presented(headers: Headers) -> str:
+    scheme, _, key = headers.get("authorization", "").partition(" ")
+    return key.strip() if scheme.lower() == "bearer" else headers.get("x-api-key", "")

@@ -1,0 +1,124 @@
+"""Requests come in as fast and as large as clients like; those within their limits go on."""
+
+import asyncio
+import math
+import time
+from collections import Counter, OrderedDict
+from collections.abc import Callable
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.keys import OPEN_PATHS
+from service.problems import Problem, busy, problem_response, too_large
+
+BURST_S = 10.0  # a caller who was silent for so long may make up for it at once
+MOST_CALLERS = 10_000  # remembered; the ones longest silent are forgotten, with a full bucket
+
+
+class CallGuard:
+    """Limits how often and how many at once one caller calls (token bucket).
+
+    Args:
+        app: the layers below.
+        per_minute: calls of one caller.
+        at_once: calls of one caller that are under way.
+        clock: seconds, from anywhere.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        per_minute: float,
+        at_once: int,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.app, self.at_once, self.clock = app, at_once, clock
+        self.per_s = per_minute / 60
+        self.burst = max(1.0, self.per_s * BURST_S)
+        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        self._running: Counter[str] = Counter()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection; see ASGI."""
+        if scope["type"] != "http" or scope["path"].startswith(OPEN_PATHS):
+            await self.app(scope, receive, send)
+            return
+        caller = scope["state"]["caller"]
+        problem = self._check(caller)
+        if problem is not None:
+            await problem_response(scope, problem)(scope, receive, send)
+            return
+        self._running[caller] += 1
+        try:
+            await self.app(scope, receive, send)
+        finally:
+            self._running[caller] -= 1
+            if not self._running[caller]:
+                del self._running[caller]
+
+    def _check(self, caller: str) -> Problem | None:
+        if self._running[caller] >= self.at_once:
+            detail = f"{self.at_once} calls of this caller are under way"
+            return busy(429, "too-many-at-once", detail)
+        now = self.clock()
+        tokens, seen = self._buckets.get(caller, (self.burst, now))
+        tokens = min(self.burst, tokens + (now - seen) * self.per_s)
+        is_empty = tokens < 1
+        self._buckets[caller] = (tokens if is_empty else tokens - 1, now)
+        self._buckets.move_to_end(caller)
+        if len(self._buckets) > MOST_CALLERS:
+            self._buckets.popitem(last=False)
+        if is_empty:
+            wait_s = math.ceil((1 - tokens) / self.per_s)
+            detail = f"more than {60 * self.per_s:g} calls per minute"
+            return busy(429, "too-many-calls", detail, wait_s)
+        return None
+
+
+class BodyGuard:
+    """Counts a body while it streams, and waits for no silent client.
+
+    Args:
+        app: the layers below; reading the body raises a ``Problem`` there.
+        limit_bytes: of the body as sent.
+        timeout_s: longest time between two pieces of it.
+    """
+
+    def __init__(self, app: ASGIApp, limit_bytes: int, timeout_s: float) -> None:
+        self.app, self.limit_bytes, self.timeout_s = app, limit_bytes, timeout_s
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection; see ASGI."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        announced = Headers(scope=scope).get("content-length", "0")
+        if not (announced.isascii() and announced.isdigit()):
+            problem = Problem(400, "malformed-request", "Content-Length is no number")
+        elif int(announced[:20]) > self.limit_bytes:
+            problem = too_large("the body as sent", self.limit_bytes)
+        else:
+            await self.app(scope, self._counting(receive), send)
+            return
+        await problem_response(scope, problem)(scope, receive, send)
+
+    def _counting(self, receive: Receive) -> Receive:
+        received, is_whole = 0, False
+
+        async def counted() -> Message:
+            nonlocal received, is_whole
+            if is_whole:
+                return await receive()
+            try:
+                message = await asyncio.wait_for(receive(), self.timeout_s)
+            except TimeoutError:
+                detail = f"the client sent nothing for {self.timeout_s:g} s"
+                raise Problem(408, "body-timeout", detail, {"Connection": "close"}) from None
+            received += len(message.get("body", b""))
+            is_whole = not message.get("more_body", False)
+            if received > self.limit_bytes:
+                raise too_large("the body as sent", self.limit_bytes)
+            return message
+
+        return counted

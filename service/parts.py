@@ -1,0 +1,58 @@
+"""Settings come in; the parts of one service, made for each other, come out."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from fastapi import Request
+
+from service.clips import ClipStore
+from service.engines import Engine, build_engine
+from service.metrics import Metrics
+from service.settings import Settings
+from service.spool import Spool
+from vidar_det.spikes.demo import find_demo
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the routes work with.
+
+    Attributes:
+        settings: what the service was told.
+        metrics: what it counts.
+        spool: where bytes lie.
+        clips: which clips there are.
+        engine: where detectors run.
+    """
+
+    settings: Settings
+    metrics: Metrics
+    spool: Spool
+    clips: ClipStore
+    engine: Engine
+
+    @property
+    def hidden_folders(self) -> tuple[Path, ...]:
+        """Folders of this machine that no answer names."""
+        return self.spool.folder, find_demo()
+
+
+def build_parts(settings: Settings, engine: Engine | None = None) -> Parts:
+    """Make the parts, with the engine that is given or named; nothing is loaded yet.
+
+    Raises:
+        CheckpointError: weights that do not exist.
+    """
+    metrics = Metrics()
+    spool = Spool(settings.data_dir.absolute(), settings.spool_bytes)
+    metrics.spool_bytes.set_function(lambda: float(spool.used_bytes))
+    clips = ClipStore(spool, settings)
+    engine = engine or build_engine(settings, metrics)
+    return Parts(settings, metrics, spool, clips, engine)
+
+
+def parts_of(request: Request) -> Parts:
+    """Find the parts that serve a request."""
+    parts = request.app.state.parts
+    assert isinstance(parts, Parts)
+    return parts

@@ -1,0 +1,145 @@
+"""A file and the environment come in; everything the service may be told comes out, checked."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import platformdirs
+from pydantic import ByteSize, Field, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from vidar_det.errors import ConfigError
+
+ENVIRONMENT = "VIDAR_"
+SETTINGS_FILE = "VIDAR_SETTINGS"
+"""Environment variable that names a TOML file of settings."""
+
+GIB = 1 << 30
+LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
+
+Names = Annotated[tuple[str, ...], NoDecode]
+
+
+class Settings(BaseSettings):
+    """What the service may be told, as ``VIDAR_NAME`` in the environment or ``name`` in TOML.
+
+    Sizes are in bytes, or written ``256MiB``; lists are separated by commas. Arguments win over
+    the environment, the environment wins over the file.
+
+    Attributes:
+        host: address to listen on.
+        port: port to listen on; 0 takes any.
+        insecure: listen beyond loopback although there are no keys.
+        data_dir: where clips lie; one running service at a time.
+        engine: where detectors run.
+        models: weights to serve, ``NAME`` or ``NAME=PATH``; the first is the default.
+        workers: requests whose windows are looked at side by side.
+        threads: that a detector computes with; None leaves the choice to its runtime.
+        queue: requests that may wait for a worker before others are turned away.
+        max_body_bytes: of a request's body, as sent.
+        max_decoded_bytes: of a request's body, decompressed.
+        sync_bytes: largest clip that is answered with one JSON document.
+        spool_bytes: of everything under ``data_dir``.
+        max_pixels: of one plane; what a window costs in memory grows with it.
+        max_age_s: seconds after which a clip that nobody used is deleted.
+        body_timeout_s: longest silence of a client that is sending.
+        hosts: names this service answers to in ``Host``, ports left out; ``*`` is any.
+        origins: pages of other origins that may call, such as ``https://lab.example``.
+        api_keys: ``NAME:SHA256`` of the keys that are let in.
+        keys_file: file of such lines.
+        calls_per_minute: of one key, or of one address where there are no keys.
+        calls_at_once: of one key, or of one address where there are no keys.
+        demo: offer the recording that comes along as clip ``demo``.
+
+    Raises:
+        ValidationError: an unknown key in the file, or a wrong value; see ``read_settings``.
+
+    Example:
+        >>> Settings(sync_bytes="1MiB").sync_bytes
+        1048576
+    """
+
+    model_config = SettingsConfigDict(env_prefix=ENVIRONMENT, extra="forbid", frozen=True)
+
+    host: str = "127.0.0.1"
+    port: int = Field(8000, ge=0, le=65535)
+    insecure: bool = False
+    data_dir: Path = Field(default_factory=lambda: Path(platformdirs.user_data_dir("vidar-det")))
+    engine: Literal["inline"] = "inline"
+    models: Names = Field(("nano",), min_length=1)
+    workers: int = Field(4, ge=1)
+    threads: int | None = Field(None, ge=1)
+    queue: int = Field(32, ge=0)
+    max_body_bytes: ByteSize = Field(ByteSize(4 * GIB), ge=1)
+    max_decoded_bytes: ByteSize = Field(ByteSize(4 * GIB), ge=1)
+    sync_bytes: ByteSize = Field(ByteSize(256 << 20), ge=1)
+    spool_bytes: ByteSize = Field(ByteSize(64 * GIB), ge=1)
+    max_pixels: int = Field(1 << 20, ge=1)
+    max_age_s: float = Field(7 * 24 * 3600.0, gt=0)
+    body_timeout_s: float = Field(30.0, gt=0)
+    hosts: Names = LOOPBACK
+    origins: Names = ()
+    api_keys: Names = ()
+    keys_file: Path | None = None
+    calls_per_minute: float = Field(6000.0, gt=0)
+    calls_at_once: int = Field(64, ge=1)
+    demo: bool = True
+
+    @field_validator("models", "hosts", "origins", "api_keys", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments, then the environment, then the TOML file that ``VIDAR_SETTINGS`` names."""
+        file = os.environ.get(SETTINGS_FILE)
+        if not file:
+            return init_settings, env_settings
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, Path(file))
+
+
+def read_settings(given: Mapping[str, Any] | None = None) -> Settings:
+    """Read the settings of the environment and its file.
+
+    Args:
+        given: settings that win over both; None counts as not given.
+
+    Raises:
+        ConfigError: an unknown or wrong setting, or a file that cannot be read. Values are not
+            repeated in the message: one of them may be a secret.
+
+    Example:
+        >>> read_settings({"port": 9000, "host": None}).port
+        9000
+    """
+    file = os.environ.get(SETTINGS_FILE)
+    if file and not Path(file).is_file():
+        raise ConfigError(f"{SETTINGS_FILE}: found no file {file}")
+    try:
+        return Settings(
+            **{name: value for name, value in (given or {}).items() if value is not None}
+        )
+    except ValidationError as error:
+        wrong = "; ".join(
+            f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()
+        )
+        raise ConfigError(f"settings: {wrong}") from error
+    except ValueError as error:
+        raise ConfigError(f"{SETTINGS_FILE} {file}: no readable TOML ({error})") from error
