@@ -22,15 +22,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from spikingjelly.activation_based import functional, layer, surrogate
-from spikingjelly.activation_based.neuron import ILIFNode
-from torch import Tensor, nn
 
-from vidar_det.detector.backbone import Csp, Neck, Pooling
 from vidar_det.detector.encoding import encode
-from vidar_det.detector.head import Branch, RawPredictions
 from vidar_det.detector.network import SpikingDetector, build_detector
-from vidar_det.detector.neurons import ILIF
+from vidar_det.evaluation.peer import to_multi_step
 from vidar_det.training.learner import detector_spec
 from vidar_det.training.loading import load_batches
 from vidar_det.training.recipe import ComposedMix, PhaseSpec, RecipeSpec, read_recipe
@@ -43,108 +38,6 @@ SAMPLED, SKIPPED = 64, 320
 """Windows that tell what one costs to simulate at first, while clips are read, and later."""
 PROFILED = 24
 """Steps that tell how long one waits for its data."""
-
-
-# ---- the same net of SpikingJelly's modules: [S, B, C, H, W], channels on axis 2 ----
-
-
-class MultiStepCsp(Csp):
-    def forward(self, spikes: Tensor) -> Tensor:
-        main = self.fire_main(self.blocks(self.main(spikes)))
-        bypass = self.fire_bypass(self.bypass(spikes))
-        joined: Tensor = self.join(torch.cat((main, bypass), 2))
-        return joined
-
-
-class MultiStepPooling(Pooling):
-    def forward(self, spikes: Tensor) -> Tensor:
-        levels = [self.fire(self.squeeze(spikes))]
-        for _ in range(3):
-            levels.append(self.pool(levels[-1]))
-        pooled: Tensor = self.fire_out(self.join(torch.cat(levels, 2)))
-        return pooled
-
-
-class MultiStepNeck(Neck):
-    def forward(self, spikes: tuple[Tensor, Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-        s8, s16, s32 = spikes
-        fire_down16, fire_down8, fire_stride16, fire_up16, fire_stride32, fire_up32 = self.fires
-        d16 = fire_down16(self.down16(torch.cat((self.upsample(s32), s16), 2)))
-        d8 = fire_down8(self.down8(torch.cat((self.upsample(d16), s8), 2)))
-        u16 = fire_up16(self.up16(torch.cat((fire_stride16(self.stride16(d8)), d16), 2)))
-        u32 = fire_up32(self.up32(torch.cat((fire_stride32(self.stride32(u16)), s32), 2)))
-        return d8, u16, u32
-
-
-class MultiStepBranch(Branch):
-    def forward(self, spikes: Tensor) -> Tensor:
-        out: Tensor = self.read(self.fire(self.conv(spikes)).mean(0)).flatten(2).transpose(1, 2)
-        return out
-
-
-class MultiStepDetector(SpikingDetector):
-    is_channels_last = False
-
-    def forward(self, x: Tensor) -> RawPredictions:
-        x = x.unflatten(0, (self.spec.encoding.steps, -1))
-        predictions = super().forward(x if self.is_channels_last else x.contiguous())
-        functional.reset_net(self)  # its neurons keep their membranes from call to call
-        return predictions
-
-
-CONTAINERS = {
-    Csp: MultiStepCsp,
-    Pooling: MultiStepPooling,
-    Neck: MultiStepNeck,
-    Branch: MultiStepBranch,
-    SpikingDetector: MultiStepDetector,
-}
-
-
-def to_multi_step(network: SpikingDetector, is_channels_last: bool) -> MultiStepDetector:
-    """Convert a copy of a network, module by module; names and weights stay."""
-    peer = copy.deepcopy(network)
-    for parent in list(peer.modules()):
-        for name, child in parent.named_children():
-            twin = leaf_twin(child, in_time=name != "read")
-            if twin is not None:
-                twin.load_state_dict(child.state_dict())
-                setattr(parent, name, twin)
-        parent.__class__ = CONTAINERS.get(type(parent), type(parent))
-    assert isinstance(peer, MultiStepDetector)
-    peer.is_channels_last = is_channels_last
-    if is_channels_last:
-        peer.to(memory_format=torch.channels_last)
-    return peer
-
-
-def leaf_twin(module: nn.Module, in_time: bool) -> nn.Module | None:
-    """SpikingJelly's module for one of ours; None for containers."""
-    mode = "m" if in_time else "s"  # a read-out sees the mean over steps
-    match module:
-        case nn.Conv2d():
-            sizes = (module.in_channels, module.out_channels, module.kernel_size)
-            places = {"stride": module.stride, "padding": module.padding}
-            return layer.Conv2d(*sizes, **places, bias=module.bias is not None, step_mode=mode)
-        case nn.BatchNorm2d():
-            return layer.BatchNorm2d(
-                module.num_features, module.eps, module.momentum, step_mode=mode
-            )
-        case nn.MaxPool2d():
-            places = {"stride": module.stride, "padding": module.padding}
-            return layer.MaxPool2d(module.kernel_size, **places, step_mode=mode)
-        case nn.Upsample():
-            return layer.Upsample(
-                scale_factor=module.scale_factor, mode=module.mode, step_mode=mode
-            )
-        case ILIF():
-            return ILIFNode(
-                tau=1 / (1 - module.spec.decay),
-                v_threshold=module.spec.v_threshold,
-                surrogate_function=surrogate.MultiLevelSpikeCount(module.spec.levels),
-                step_mode=mode,
-            )
-    return None
 
 
 # ---- part 1: steps ----

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import logging
 import os
 import signal
 from pathlib import Path
@@ -660,6 +661,48 @@ def export(
     typer.echo(summary.path)
 
 
+@app.command(epilog="Example: vidar-det bench --weights nano,small --out speed")
+def bench(
+    weights: Annotated[
+        str,
+        typer.Option(metavar="NAME,...", help="Names or paths; size:small is drawn at random."),
+    ] = "nano",
+    steps: Annotated[
+        str, typer.Option(metavar="S,...", help="Numbers of steps.", show_default="the nets' own")
+    ] = "",
+    seconds: Annotated[float, typer.Option(help="Time for each figure.")] = 1.0,
+    width: Annotated[int, typer.Option(min=32, help="Pixels per row.")] = 400,
+    height: Annotated[int, typer.Option(min=32, help="Rows.")] = 250,
+    threads: ThreadsOption = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", metavar="DIR", help="Folder of bench.json and bench.png."),
+    ] = None,
+    overwrite: OverwriteOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure this machine: decoding, inference and the whole stream, each beside its ceiling."""
+    from vidar_det.commands.bench import BenchSettings, to_document
+    from vidar_det.commands.bench import bench as measure
+    from vidar_det.commands.progress import progress
+    from vidar_det.commands.tables import show_figures
+    from vidar_det.evaluation.speed import SpeedSpec
+
+    try:
+        counts = tuple(int(one) for one in _names(steps))
+    except ValueError as error:
+        raise typer.BadParameter("--steps takes whole numbers: 1,2,4") from error
+    spec = SpeedSpec(seconds, threads or 0, height, width)
+    settings = BenchSettings(_names(weights), counts, spec, out, overwrite)
+    with progress("bench", "parts") as report:
+        figures = measure(settings, report)
+    show_figures(figures)
+    if as_json:
+        typer.echo(json.dumps(to_document(figures, settings)))
+    elif out is not None:
+        typer.echo(out)
+
+
 @app.command(epilog="Example: vidar-det demo --out found")
 def demo(
     out: OutOption = Path("vidar-demo"),
@@ -745,6 +788,8 @@ def main() -> None:
     # Torch's threads wait for each other by spinning, which starves them beside other work: on two
     # busy cores a window took 1,700 to 4,600 ms, and 34 ms with threads that sleep.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # SpikingJelly asks torch for Triton, which is not there without a GPU: nothing to worry about.
+    logging.getLogger("torch._library.triton").setLevel(logging.ERROR)
     app(prog_name="vidar-det")
 
 

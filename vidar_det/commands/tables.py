@@ -14,6 +14,7 @@ if TYPE_CHECKING:  # a table of a recording needs no torch
     from vidar_det.evaluation.accuracy import AccuracyReport
     from vidar_det.evaluation.assessment import Assessment
     from vidar_det.evaluation.bootstrap import Estimate, Figures
+    from vidar_det.evaluation.speed import SpeedFigure
     from vidar_det.pruning.plan import PruningPlan
 
 
@@ -113,6 +114,16 @@ def show_checks(results: Sequence["CheckResult"]) -> None:
 def _share(value: float) -> str:
     """Three digits, or a dash where there was nothing to find."""
     return "-" if math.isnan(value) else f"{value:.3f}"
+
+
+def show_figures(figures: Sequence["SpeedFigure"]) -> None:
+    """Print how fast everything ran, and what stands beside it."""
+    rows = []
+    for figure in figures:
+        ratio = "" if figure.ratio is None else f"{figure.ratio:.2f} x {figure.beside}"
+        value = f"{figure.value:,.0f}" if figure.value >= 1000 else f"{figure.value:.3g}"
+        rows.append([figure.group, figure.name, f"{value} {figure.unit}", ratio])
+    show_table("", ["part", "what", ">speed", ">beside"], rows)
 
 
 def show_plan(plan: "PruningPlan") -> None:
