@@ -1,0 +1,183 @@
+"""A recording that a camera still writes comes in; its windows go out as they become whole."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from vidar_det.config import build_spec
+from vidar_det.errors import ConfigError, FormatError, SourceError
+from vidar_det.spikes.recording import recording_files
+from vidar_det.spikes.selection import open_source
+from vidar_det.spikes.sidecar import RecordingOptions
+from vidar_det.spikes.stream import SpikeStream
+
+Report = Callable[[str], None]
+"""Told what a reader should know, one sentence each."""
+
+
+@dataclass(frozen=True)
+class FollowSpec:
+    """How long to wait for a camera.
+
+    Attributes:
+        window: planes per window.
+        stride: planes from one window to the next.
+        timeout_s: the recording has ended when nothing has come for so long.
+        poll_s: time between two looks.
+
+    Raises:
+        ConfigError: a number is not positive.
+    """
+
+    window: int
+    stride: int
+    timeout_s: float = 10.0
+    poll_s: float = 0.02
+
+    def __post_init__(self) -> None:
+        if min(self.window, self.stride, self.timeout_s, self.poll_s) <= 0:
+            raise ConfigError(f"follow: found {self}, wanted positive numbers")
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Planes that have come since the last stretch, at least one whole window of them.
+
+    Attributes:
+        recording: as long as it was when they came.
+        start: first plane of the first window.
+        stop: one past the last plane.
+        before: planes of earlier recordings under the same name, which a new one replaced.
+    """
+
+    recording: SpikeStream
+    start: int
+    stop: int
+    before: int
+
+
+def follow(
+    path: Path,
+    options: RecordingOptions,
+    spec: FollowSpec,
+    report: Report = lambda sentence: None,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Iterator[Stretch]:
+    """Wait for planes, and hand them out as soon as they make a window.
+
+    The recording may be a file that grows, or a folder in which numbered files appear; it may not
+    be there yet. Its geometry is settled once, when the first planes are there. A file that became
+    shorter or was replaced is read from its beginning: its planes count on.
+
+    Args:
+        path: file or folder.
+        options: what the files do not say.
+        spec: windows, and how long to wait.
+        report: told when the recording begins anew, and of what was lost.
+        sleep: waits between two looks.
+
+    Yields:
+        Stretches in order; windows begun in one are never in the next. The walk ends when nothing
+        has come for ``timeout_s``.
+
+    Raises:
+        SourceError: nothing that can be read has appeared in time, or what was read has vanished.
+        FormatError: what appeared in time is no recording.
+        GeometryError: its geometry is not known.
+
+    Example:
+        >>> spec = FollowSpec(window=128, stride=128)
+        >>> for stretch in follow(Path("camera"), RecordingOptions(), spec):  # doctest: +SKIP
+        ...     print(stretch.recording.shape)
+    """
+    follower = _Follower(path, options, spec, report)
+    waited_s = 0.0
+    while waited_s < spec.timeout_s:
+        stretch = follower.look()
+        if stretch is not None:
+            waited_s = 0.0
+            yield stretch
+        else:
+            sleep(spec.poll_s)
+            waited_s += spec.poll_s
+    follower.finish()
+
+
+class _Follower:
+    """Remembers how far the recording was read, and as what."""
+
+    def __init__(
+        self, path: Path, options: RecordingOptions, spec: FollowSpec, report: Report
+    ) -> None:
+        self.path, self.options, self.spec, self.report = path, options, spec, report
+        self.position, self.before, self.planes = 0, 0, 0
+        self.identity: tuple[object, ...] = ()
+        self.bytes_seen = -1
+        self.trouble: SourceError | FormatError | None = None
+
+    def look(self) -> Stretch | None:
+        """Take what has come since the last look."""
+        identity, size = self._state()
+        if size == self.bytes_seen and identity == self.identity:
+            return None
+        try:
+            recording = open_source(self.path, self.options)
+        except (SourceError, FormatError) as error:
+            self._wait_on(error)
+            return None
+        self._settle(recording)
+        if len(recording) < self.planes or identity[:1] != (self.identity or identity)[:1]:
+            self._begin_anew(recording)
+        self.identity, self.bytes_seen, self.planes = identity, size, len(recording)
+        self.trouble = None
+        return self._whole_windows(recording)
+
+    def finish(self) -> None:
+        """Say why nothing came, if nothing ever did or the recording has vanished."""
+        if self.trouble is not None:
+            raise self.trouble
+        unread = self.planes - self.position
+        if unread > 0:
+            self.report(f"{unread} planes at the end make no whole window")
+
+    def _state(self) -> tuple[tuple[object, ...], int]:
+        """Tell files apart by what the file system calls them, and how much there is of them."""
+        try:
+            files = recording_files(self.path)[0] if self.path.exists() else []
+            stats = [file.stat() for file in files]
+        except (OSError, SourceError, FormatError):
+            return (), -2
+        return tuple((stat.st_dev, stat.st_ino) for stat in stats), sum(s.st_size for s in stats)
+
+    def _wait_on(self, error: SourceError | FormatError) -> None:
+        """A recording may be empty at first, or be about to be replaced."""
+        self.trouble, self.bytes_seen = error, -1
+
+    def _settle(self, recording: SpikeStream) -> None:
+        """From now on the geometry is what it was found to be."""
+        sensor = recording.sensor
+        found = {"layout": recording.layout, "flip": recording.flip}
+        size = {"width": sensor.width, "height": sensor.height, "rate_hz": sensor.rate_hz}
+        self.options = build_spec(RecordingOptions, {**found, **size}, str(self.path))
+
+    def _begin_anew(self, recording: SpikeStream) -> None:
+        lost = max(0, self.planes - self.position)
+        self.report(
+            f"{self.path}: became shorter or was replaced; read from its beginning again"
+            + (f", and {lost} planes that had made no whole window are lost" if lost else "")
+        )
+        self.before += self.planes
+        self.position, self.planes = 0, 0
+
+    def _whole_windows(self, recording: SpikeStream) -> Stretch | None:
+        start, length, stride = self.position, self.spec.window, self.spec.stride
+        if start + length > len(recording):
+            return None
+        last = None
+        for window in recording.windows(length, stride, start, len(recording)):
+            last = window.start
+        if last is None:
+            return None
+        self.position = last + stride
+        return Stretch(recording, start, last + length, self.before)
