@@ -18,6 +18,8 @@ from vidar_det.spikes.sidecar import DEFAULT_RATE_HZ, Flip, Layout, RecordingOpt
 
 if TYPE_CHECKING:
     from vidar_det.commands.train import TrainSettings
+    from vidar_det.detections.boxes import Detections
+    from vidar_det.detections.predictions import WindowRecord
 
 FAILED, INTERRUPTED = 1, 130
 
@@ -339,6 +341,13 @@ def predict(
     ] = "",
     video: Annotated[bool, typer.Option("--video/--no-video", help="Write annotated.mp4.")] = True,
     fps: FpsOption = 30.0,
+    is_followed: Annotated[
+        bool,
+        typer.Option("--follow", help="Read on while a camera writes; a line of JSON a window."),
+    ] = False,
+    timeout_s: Annotated[
+        float, typer.Option("--timeout", help="Seconds without planes that end --follow.")
+    ] = 10.0,
     width: WidthOption = None,
     height: HeightOption = None,
     layout: LayoutOption = "auto",
@@ -361,6 +370,7 @@ def predict(
     name in --out.
     """
     from vidar_det.commands.compute import prepare_compute
+    from vidar_det.commands.follow import follow_recording
     from vidar_det.commands.predict import PredictSettings, predict_sources
     from vidar_det.commands.progress import progress
     from vidar_det.commands.tables import show_predictions
@@ -380,8 +390,14 @@ def predict(
     prepare_compute(device, threads)
     execution = Execution(runtime, precision, threads or 0, device=device)
     detector = load_detector(weights, execution=execution)
-    with progress("predict", "windows") as report:
-        summaries = predict_sources(detector, sources, options, out, settings, report)
+    if is_followed:
+        if len(sources) != 1:
+            raise typer.BadParameter("--follow takes one recording")
+        args = (detector, sources[0], options, out, settings, timeout_s)
+        summaries = [follow_recording(*args, _print_window)]
+    else:
+        with progress("predict", "windows") as report:
+            summaries = predict_sources(detector, sources, options, out, settings, report)
     show_predictions(summaries)
     if as_json:
         found = [dataclasses.asdict(summary) for summary in summaries]
@@ -796,6 +812,14 @@ def main() -> None:
 def _terminate(number: int, _: object) -> None:
     """Leave by an exception, so that half-written results are removed on the way out."""
     raise SystemExit(128 + number)
+
+
+def _print_window(window: "WindowRecord", found: "Detections") -> None:
+    """Print one line of JSON: a window and what was found in it."""
+    from vidar_det.detections.coco import results_of
+
+    line = {**dataclasses.asdict(window), "detections": results_of(found, window.id)}
+    typer.echo(json.dumps(line))
 
 
 def _names(text: str) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ The command line writes them to ``predictions.json``, the service answers with t
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -105,29 +105,9 @@ class ClipPrediction:
             sha256: of the recording's bytes, where somebody computed it.
             request_id: the HTTP request that asked.
         """
-        recording, encoding = self.grid.recording, self.detector.spec.encoding
-        spent = (self.times.counting_s, self.times.inference_s, self.total_s)
-        return Predictions(
-            model=ModelRecord(
-                self.detector.name, self.detector.version, self.detector.params, encoding.steps
-            ),
-            clip=ClipRecord(
-                width=recording.sensor.width,
-                height=recording.sensor.height,
-                planes=len(recording),
-                rate_hz=recording.sensor.rate_hz,
-                layout=recording.layout,
-                flip=recording.flip,
-                sha256=sha256,
-                trailing_bytes=recording.report.trailing_bytes,
-            ),
-            classes=self.detector.spec.classes,
-            windows=(),
-            detections=(),
-            timing_ms=TimingRecord(*(round(1e3 * seconds, 3) for seconds in spent)),
-            warnings=self._warnings(),
-            request_id=request_id,
-        )
+        frame = describe_prediction(self.detector, self.grid.recording, self.times, self.total_s)
+        clip = replace(frame.clip, sha256=sha256)
+        return replace(frame, clip=clip, warnings=self._warnings(), request_id=request_id)
 
     def _warnings(self) -> tuple[str, ...]:
         """What the reader said, windows shorter than the net's own, and what no window covers."""
@@ -141,6 +121,39 @@ class ClipPrediction:
             unseen = f"{grid.unseen_planes} planes lie outside {seen} and were not looked at"
             warnings = (*warnings, unseen)
         return warnings
+
+
+def describe_prediction(
+    detector: Detector, recording: SpikeStream, times: StageTimes, total_s: float
+) -> Predictions:
+    """Say everything about a prediction beside its windows and detections.
+
+    Args:
+        detector: that looked.
+        recording: that it looked at.
+        times: seconds in each stage.
+        total_s: seconds altogether.
+    """
+    spent = (times.counting_s, times.inference_s, total_s)
+    return Predictions(
+        model=ModelRecord(
+            detector.name, detector.version, detector.params, detector.spec.encoding.steps
+        ),
+        clip=ClipRecord(
+            width=recording.sensor.width,
+            height=recording.sensor.height,
+            planes=len(recording),
+            rate_hz=recording.sensor.rate_hz,
+            layout=recording.layout,
+            flip=recording.flip,
+            trailing_bytes=recording.report.trailing_bytes,
+        ),
+        classes=detector.spec.classes,
+        windows=(),
+        detections=(),
+        timing_ms=TimingRecord(*(round(1e3 * seconds, 3) for seconds in spent)),
+        warnings=recording_warnings(recording),
+    )
 
 
 def class_ids_of(names: Sequence[str], classes: Sequence[str]) -> list[int]:

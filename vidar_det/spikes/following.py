@@ -42,7 +42,7 @@ class FollowSpec:
 
 @dataclass(frozen=True)
 class Stretch:
-    """Planes that have come since the last stretch, at least one whole window of them.
+    """Planes that have come since the last stretch: whole windows, or at the very end the rest.
 
     Attributes:
         recording: as long as it was when they came.
@@ -101,7 +101,7 @@ def follow(
         else:
             sleep(spec.poll_s)
             waited_s += spec.poll_s
-    follower.finish()
+    yield from follower.finish()
 
 
 class _Follower:
@@ -114,6 +114,7 @@ class _Follower:
         self.position, self.before, self.planes = 0, 0, 0
         self.identity: tuple[object, ...] = ()
         self.bytes_seen = -1
+        self.recording: SpikeStream | None = None
         self.trouble: SourceError | FormatError | None = None
 
     def look(self) -> Stretch | None:
@@ -130,16 +131,17 @@ class _Follower:
         if len(recording) < self.planes or identity[:1] != (self.identity or identity)[:1]:
             self._begin_anew(recording)
         self.identity, self.bytes_seen, self.planes = identity, size, len(recording)
-        self.trouble = None
+        self.recording, self.trouble = recording, None
         return self._whole_windows(recording)
 
-    def finish(self) -> None:
-        """Say why nothing came, if nothing ever did or the recording has vanished."""
+    def finish(self) -> Iterator[Stretch]:
+        """Hand out what makes no window; say why nothing came, or that it has vanished."""
         if self.trouble is not None:
             raise self.trouble
         unread = self.planes - self.position
-        if unread > 0:
+        if unread > 0 and self.recording is not None:
             self.report(f"{unread} planes at the end make no whole window")
+            yield Stretch(self.recording, self.position, self.planes, self.before)
 
     def _state(self) -> tuple[tuple[object, ...], int]:
         """Tell files apart by what the file system calls them, and how much there is of them."""
