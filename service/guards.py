@@ -5,12 +5,14 @@ origins (``Origin`` tells), or rebinds its own name to 127.0.0.1 (``Host`` tells
 checked on every route, whatever CORS says.
 """
 
-from urllib.parse import urlsplit
+import re
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.problems import Problem, problem_response
+
+HOST = re.compile(r"(?P<name>[a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]{0,5})?")
 
 SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -89,14 +91,11 @@ class SiteGuard:
 
 
 def _without_port(host: str) -> str:
-    """Cut the port off ``name:port`` or ``[address]:port``.
+    """Cut the port off ``name:port`` or ``[address]:port``; nothing is left of anything else.
 
     Example:
-        >>> _without_port("localhost:8000"), _without_port("[::1]:8000")
-        ('localhost', '[::1]')
+        >>> _without_port("localhost:8000"), _without_port("[::1]:8000"), _without_port("a@b")
+        ('localhost', '[::1]', '')
     """
-    try:
-        name = urlsplit(f"//{host}").hostname or ""
-    except ValueError:
-        return ""
-    return f"[{name}]" if ":" in name else name
+    match = HOST.fullmatch(host)
+    return match["name"] if match else ""

@@ -11,6 +11,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from service.problems import Problem
 
 PART = "clip"
+MOST_BOUNDARY_BYTES = 70  # RFC 2046, 5.1.1
 
 
 class ClipPart:
@@ -32,8 +33,8 @@ class ClipPart:
 
     def __init__(self, content_type: str) -> None:
         boundary = parse_options_header(content_type)[1].get(b"boundary", b"")
-        if not boundary:
-            raise _malformed("Content-Type names no boundary")
+        if not 0 < len(boundary) <= MOST_BOUNDARY_BYTES:
+            raise _malformed(f"Content-Type names no boundary of 1 to {MOST_BOUNDARY_BYTES} bytes")
         self._found: list[bytes] = []
         self._field, self._value = b"", b""
         self._disposition = b""

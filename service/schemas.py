@@ -16,10 +16,19 @@ from vidar_det.spikes.sidecar import Flip, Layout, RecordingOptions
 MOST_BOXES = 3000  # of one window: as many as a network's cells can mean
 
 
-class RecordingQuery(BaseModel):
-    """What a clip's bytes do not say. An empty value counts as not given."""
+class StrictQuery(BaseModel):
+    """A query without unknown names. An empty value counts as not given."""
 
     model_config = ConfigDict(extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_empty(cls, values: Any) -> Any:
+        return {key: value for key, value in values.items() if value not in ("", [""])}
+
+
+class RecordingQuery(StrictQuery):
+    """What a clip's bytes do not say."""
 
     width: int | None = Field(None, ge=1, description="Pixels per row; else guessed.")
     height: int | None = Field(None, ge=1, description="Rows; else guessed.")
@@ -28,11 +37,6 @@ class RecordingQuery(BaseModel):
     rate_hz: float | None = Field(
         None, gt=0, allow_inf_nan=False, description="Planes per second; else 20,000."
     )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _drop_empty(cls, values: Any) -> Any:
-        return {key: value for key, value in values.items() if value not in ("", [""])}
 
     def options(self) -> RecordingOptions:
         """Give the library's own form."""

@@ -3,14 +3,14 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from starlette.responses import Response
 
 from service.answers import choose_media
 from service.clips import DEMO_ID, Clip
 from service.parts import parts_of
 from service.pictures import PICTURE_TYPES, PictureSpec, View, render
-from service.schemas import ClipAnswer, ClipList, RecordingQuery, binary, clip_body
+from service.schemas import ClipAnswer, ClipList, RecordingQuery, StrictQuery, binary, clip_body
 from service.uploads import MULTIPART, RAW, body_kind, in_thread, receive_clip
 from vidar_det.spikes.sidecar import RecordingOptions
 
@@ -20,10 +20,8 @@ ClipId = Annotated[str, Path(description="As POST /v1/clips named it.", examples
 PICTURES: dict[int | str, dict[str, Any]] = {200: binary("The picture.", *PICTURE_TYPES)}
 
 
-class FrameQuery(BaseModel):
-    """Which picture of a clip. An empty value counts as not given."""
-
-    model_config = ConfigDict(extra="forbid")
+class FrameQuery(StrictQuery):
+    """Which picture of a clip."""
 
     plane: int = Field(0, ge=0, description="Plane to look at.")
     view: View = Field(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import anyio.lowlevel
 import httpx
 import numpy as np
 import pytest
@@ -58,6 +59,7 @@ class ScriptedEngine:
             for number, window in enumerate(recording.windows(50)):
                 if number == 2 and self.failure is not None:
                     raise self.failure
+                await anyio.lowlevel.checkpoint()  # as an engine waits: a client may go meanwhile
                 yield WindowFound(WindowRecord(number, window.start, 50, window.time_us), BOX)
             yield Predictions(
                 ModelRecord("nano", "1", 9, 2),

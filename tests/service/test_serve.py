@@ -1,0 +1,177 @@
+"""The process that listens, and what clients do to a real socket."""
+
+import gzip
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import uvicorn
+from typer.testing import CliRunner
+
+from service.app import create_app
+from service.keys import KeyRing, new_key
+from service.serve import check_address, describe_settings, make_key
+from service.settings import Settings
+from tests.service.conftest import ScriptedEngine, files_in
+from vidar_det.cli import app as command_line
+from vidar_det.errors import ConfigError
+
+
+@pytest.fixture
+def server(tmp_path: Path, engine: ScriptedEngine) -> Iterator[tuple[str, int]]:
+    """A service on loopback, at a port that was free."""
+    settings = Settings(data_dir=tmp_path / "spool", max_body_bytes=100_000, body_timeout_s=0.2)
+    app = create_app(settings, engine)
+    config = uvicorn.Config(app, host="127.0.0.1", port=0, log_config=None, ws="none")
+    listener = config.bind_socket()
+    listener.listen()  # whoever calls before the service runs waits in line
+    running = uvicorn.Server(config)
+    thread = threading.Thread(target=running.run, args=([listener],))
+    thread.start()
+    yield "127.0.0.1", listener.getsockname()[1]
+    running.should_exit = True
+    thread.join(timeout=30)
+    listener.close()
+    assert not thread.is_alive()
+    assert files_in(tmp_path / "spool") == []
+
+
+def talk(server: tuple[str, int], *said: bytes, half_close: bool = False) -> bytes:
+    """Say some bytes and hear all that is answered."""
+    heard = b""
+    with socket.create_connection(server, timeout=30) as client:
+        for words in said:
+            client.sendall(words)
+        if half_close:
+            client.shutdown(socket.SHUT_WR)
+        try:
+            while piece := client.recv(65536):
+                heard += piece
+        except ConnectionResetError:
+            pass
+    return heard
+
+
+HEAD = (
+    b"POST /v1/detect?width=48&height=40&layout=plain HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+    b"Connection: close\r\n"
+)
+
+
+def problem_of(answer: bytes) -> dict[str, Any]:
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert b"application/problem+json" in head
+    problem: dict[str, Any] = json.loads(body)
+    return problem
+
+
+def test_a_clip_goes_through_a_real_socket(server: tuple[str, int], sent: dict[str, Any]) -> None:
+    address = f"http://{server[0]}:{server[1]}"
+    headers = {"Accept": "application/x-ndjson", "Content-Encoding": "gzip"}
+
+    def pieces() -> Iterator[bytes]:
+        packed = gzip.compress(sent["content"])
+        for start in range(0, len(packed), 999):
+            yield packed[start : start + 999]
+
+    with (
+        httpx.Client(base_url=address) as client,
+        client.stream(
+            "POST", "/v1/detect", params=sent["params"], content=pieces(), headers=headers
+        ) as answer,
+    ):
+        lines = [json.loads(line) for line in answer.iter_lines()]
+    assert [line["type"] for line in lines] == ["window"] * 4 + ["summary"]
+
+
+def test_a_body_announced_too_large_is_refused_before_it_is_sent(server: tuple[str, int]) -> None:
+    answer = talk(server, HEAD + b"Expect: 100-continue\r\nContent-Length: 100001\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 413")
+    assert problem_of(answer)["limit_bytes"] == 100_000
+
+
+def test_a_body_that_grows_too_large_is_refused_on_the_way(server: tuple[str, int]) -> None:
+    piece = b"1000\r\n" + bytes(0x1000) + b"\r\n"
+    answer = talk(server, HEAD + b"Transfer-Encoding: chunked\r\n\r\n", *[piece] * 25)
+    assert answer.startswith(b"HTTP/1.1 413")
+
+
+def test_a_client_who_falls_silent_is_a_408(server: tuple[str, int]) -> None:
+    answer = talk(server, HEAD + b"Content-Length: 9000\r\n\r\n", bytes(100))
+    assert answer.startswith(b"HTTP/1.1 408")
+    assert problem_of(answer)["status"] == 408
+
+
+def test_a_client_who_stops_in_the_middle_leaves_nothing(server: tuple[str, int]) -> None:
+    answer = talk(server, HEAD + b"Content-Length: 9000\r\n\r\n", bytes(100), half_close=True)
+    assert b"200 OK" not in answer
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        b"/v1/clips/../../../../etc/passwd",
+        b"/v1/clips/..%2f..%2f..%2fetc%2fpasswd",
+        b"/v1/clips/demo/../../../etc/passwd/frame",
+        b"/v1/clips//etc/passwd",
+        b"/v1/clips/%2fetc%2fpasswd/frame",
+        b"/v1/clips/\xff\xfe",
+        b"/docs/assets/../../../../../../etc/passwd",
+        b"/docs/assets/%2e%2e/%2e%2e/%2e%2e/etc/passwd",
+        b"/docs/assets//etc/passwd",
+    ],
+)
+def test_no_raw_path_leads_anywhere(server: tuple[str, int], path: bytes) -> None:
+    words = b"GET %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n" % path
+    answer = talk(server, words)
+    assert answer.split()[1] in (b"404", b"400")
+    assert b"root:" not in answer
+
+
+@pytest.mark.parametrize(
+    ("host", "status"), [(b"evil.example", b"403"), (b"127.0.0.1.evil.example:80", b"403")]
+)
+def test_a_rebound_name_is_refused(server: tuple[str, int], host: bytes, status: bytes) -> None:
+    words = b"GET /v1/clips HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n" % host
+    assert talk(server, words).split()[1] == status
+
+
+def test_a_service_open_to_strangers_is_refused(tmp_path: Path) -> None:
+    _, line = new_key("lab")
+    check_address(Settings(host="127.0.0.1"))
+    check_address(Settings(host="::1"))
+    check_address(Settings(host="0.0.0.0", api_keys=(line,)))  # noqa: S104 - what is tested
+    check_address(Settings(host="0.0.0.0", insecure=True))  # noqa: S104 - what is tested
+    for host in ("0.0.0.0", "::", "192.0.2.1", "example.org"):  # noqa: S104 - what is tested
+        with pytest.raises(ConfigError, match="there are no keys"):
+            check_address(Settings(host=host))
+
+
+def test_the_command_refuses_to_be_open_to_strangers() -> None:
+    done = CliRunner().invoke(command_line, ["serve", "--host", "0.0.0.0"])  # noqa: S104
+    assert done.exit_code == 1
+
+
+def test_the_command_makes_a_key_that_fits_its_line() -> None:
+    done = CliRunner().invoke(command_line, ["serve", "--new-key", "lab"])
+    key, *_, line = done.stdout.strip().splitlines()
+    assert KeyRing.from_lines([line], "here").holder(key) == "lab"
+    with pytest.raises(ConfigError):
+        make_key("a b")
+
+
+def test_the_command_lists_every_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VIDAR_API_KEYS", new_key("lab")[1])
+    done = CliRunner().invoke(command_line, ["serve", "--port", "9", "--settings"])
+    lines = done.stdout.splitlines()
+    assert {line.partition("=")[0] for line in lines} == {
+        f"VIDAR_{name.upper()}" for name in Settings.model_fields
+    }
+    assert "VIDAR_PORT=9" in lines
+    assert "VIDAR_API_KEYS=(1 keys)" in lines
+    assert describe_settings(Settings()).count("\n") == len(lines) - 1
