@@ -148,6 +148,24 @@ def test_a_cut_file_is_refused(tmp_path: Path, name: str, share: float) -> None:
         open_recording(path, layout="array-thw")[:]
 
 
+@pytest.mark.parametrize(
+    ("shape", "kind"),
+    [
+        ("(True, 2, 2)", ShapeError),
+        ("(-1, 2, 2)", ShapeError),
+        ("(60, 2, 2", FormatError),
+        ("(60, 2, 9**9**9)", FormatError),
+        ("(1000000000000, 2, 2)", FormatError),
+    ],
+)
+def test_a_header_of_nonsense_is_refused(tmp_path: Path, shape: str, kind: type[Exception]) -> None:
+    header = f"{{'descr': '|u1', 'fortran_order': False, 'shape': {shape}, }}\n".encode()
+    content = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + bytes(240)
+    (tmp_path / "odd.npy").write_bytes(content)
+    with pytest.raises(kind):
+        open_recording(tmp_path / "odd.npy")
+
+
 def test_a_damaged_compressed_member_is_refused(tmp_path: Path, planes: np.ndarray) -> None:
     buffer = io.BytesIO()
     np.savez_compressed(buffer, planes)

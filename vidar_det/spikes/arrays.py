@@ -2,6 +2,7 @@
 
 import contextlib
 import struct
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -171,7 +172,8 @@ def _member(
     path: Path, key: str, header: Header, offset: int | None, length: int | None
 ) -> ArrayMember:
     shape, fortran, dtype = header
-    if len(shape) != 3 or 0 in shape or dtype not in (np.uint8, np.bool_):
+    are_sides = all(type(side) is int and side > 0 for side in shape)
+    if len(shape) != 3 or not are_sides or dtype not in (np.uint8, np.bool_):
         name = f"{path}[{key}]" if key else str(path)
         raise ShapeError(f"{name}: found {dtype} {shape}, wanted three axes of uint8 or bool")
     return ArrayMember(path, key, shape, dtype, fortran, offset, length)
@@ -241,9 +243,11 @@ def _read(file: IO[bytes], count: int, name: str) -> bytes:
 @contextlib.contextmanager
 def _readable(path: Path) -> Iterator[None]:
     broken = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
+    # NumPy reads a header as Python's literals, and lets what its tokenizer says through.
+    malformed = (tokenize.TokenError, SyntaxError, TypeError, OverflowError, MemoryError)
     try:
         yield
     except OSError as error:
         raise SourceError(f"{path}: cannot be read: {error}") from error
-    except (*broken, ValueError, struct.error) as error:
+    except (*broken, *malformed, ValueError, struct.error) as error:
         raise FormatError(f"{path}: found a broken NumPy file: {error}") from error
