@@ -8,6 +8,7 @@ eye on the counts of the first and the last window. On the street clip every box
 """
 
 import argparse
+import itertools
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,6 +25,7 @@ CAR, STREET = "hist_sflow_car.dat", "spikingsim_real_spike.npz"
 CAR_FIRST, CAR_LAST = (0.0, 69.0, 303.0, 250.0), (0.0, 67.0, 328.0, 250.0)
 """Boxes by eye, pixels, in windows of 128 planes that start at planes 0 and 72."""
 CONF, OVERLAP, STRIDE = 0.25, 0.5, 8
+WINDOWS = (64, 128)
 
 
 def main() -> None:
@@ -36,26 +38,25 @@ def main() -> None:
     car = open_recording(args.recordings / CAR, **options)
     street = open_recording(args.recordings / STREET)
     figures = {}
-    for name in args.weights:
+    for name, planes in itertools.product(args.weights, WINDOWS):
         detector = load_detector(name)
-        figures[name] = {"car": look_at_car(detector, car), "street": alarms(detector, street)}
-        hits = figures[name]["car"]
+        hits, false = look_at_car(detector, car, planes), alarms(detector, street, planes)
+        figures[f"{name}, {planes} planes"] = {"car": hits, "street": false}
         print(
-            f"{name}: car boxed in {hits['hits']} of {hits['windows']} windows (IoU "
+            f"{name}, windows of {planes}: car boxed in {hits['hits']} of {hits['windows']} (IoU "
             f"{hits['overlaps']}), false alarms beside it {hits['others']}; street: "
-            f"{figures[name]['street']['boxes']} false alarms in "
-            f"{figures[name]['street']['windows']} windows"
+            f"{false['boxes']} false alarms in {false['windows']} windows"
         )
     if args.out is not None:
         args.out.write_text(json.dumps(figures, indent=1) + "\n")
 
 
-def look_at_car(detector: Detector, recording: SpikeStream) -> dict[str, object]:
+def look_at_car(detector: Detector, recording: SpikeStream, planes: int) -> dict[str, object]:
     """Compare the best vehicle of each window with the car."""
     vehicle = detector.spec.classes.index("vehicle")
     overlaps, others = [], 0
-    for window, found in windows(detector, recording):
-        shift = (window + detector.spec.window / 2 - 64) / 72
+    for window, found in windows(detector, recording, planes):
+        shift = (window + planes / 2 - 64) / 72
         box = (1 - shift) * np.array(CAR_FIRST) + shift * np.array(CAR_LAST)
         iou = overlap_with(found, box)
         right = (iou >= OVERLAP) & (found.class_ids == vehicle)
@@ -65,9 +66,9 @@ def look_at_car(detector: Detector, recording: SpikeStream) -> dict[str, object]
     return {"windows": len(overlaps), "hits": hits, "overlaps": overlaps, "others": others}
 
 
-def alarms(detector: Detector, recording: SpikeStream) -> dict[str, object]:
+def alarms(detector: Detector, recording: SpikeStream, planes: int) -> dict[str, object]:
     """Count boxes where nothing is."""
-    found = [detections for _, detections in windows(detector, recording)]
+    found = [detections for _, detections in windows(detector, recording, planes)]
     return {
         "windows": len(found),
         "boxes": sum(len(detections) for detections in found),
@@ -75,8 +76,11 @@ def alarms(detector: Detector, recording: SpikeStream) -> dict[str, object]:
     }
 
 
-def windows(detector: Detector, recording: SpikeStream) -> Sequence[tuple[int, Detections]]:
-    stream = detector.stream(recording, stride=STRIDE, thresholds=Thresholds(conf=CONF))
+def windows(
+    detector: Detector, recording: SpikeStream, planes: int
+) -> Sequence[tuple[int, Detections]]:
+    thresholds = Thresholds(conf=CONF)
+    stream = detector.stream(recording, window=planes, stride=STRIDE, thresholds=thresholds)
     return [(window.start, found) for window, found in stream]
 
 
