@@ -76,7 +76,7 @@ def _layers(parts: Parts, keys: KeyRing) -> list[Middleware]:
         Middleware(KeyGuard, keys=keys),
         Middleware(CallGuard, per_minute=settings.calls_per_minute, at_once=settings.calls_at_once),
         Middleware(
-            BodyGuard, limit_bytes=settings.max_body_bytes, timeout_s=settings.body_timeout_s
+            BodyGuard, limit_bytes=settings.max_body_bytes, timeout_s=settings.client_timeout_s
         ),
     ]
     if settings.origins:  # before the keys: a browser asks first, without one

@@ -24,7 +24,7 @@ from vidar_det.detections.predictions import Predictions, WindowRecord
 from vidar_det.detector.checkpoint import find_weights
 from vidar_det.detector.clip_prediction import ClipPrediction, Question
 from vidar_det.detector.execution import Execution
-from vidar_det.detector.predictor import Detector, load_detector
+from vidar_det.detector.predictor import Detector, StageTimes, load_detector
 from vidar_det.spikes.demo import RECORDING_FILE, find_demo
 from vidar_det.spikes.recording import open_recording
 from vidar_det.spikes.sidecar import RecordingOptions
@@ -109,6 +109,20 @@ class Engine(Protocol):
         """Look; close the iterator to stop early. 503 where there is no room."""
 
 
+class _ObservedTimes(StageTimes):
+    """Shows each window's seconds to the metrics as they are added."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        super().__init__()
+        self._metrics = metrics
+
+    def add(self, counting_s: float, inference_s: float, postprocessing_s: float) -> None:
+        super().add(counting_s, inference_s, postprocessing_s)
+        self._metrics.decode.observe(counting_s)
+        self._metrics.inference.observe(inference_s - postprocessing_s)
+        self._metrics.postprocessing.observe(postprocessing_s)
+
+
 class InlineEngine:
     """Runs detectors in threads of this process.
 
@@ -175,15 +189,11 @@ class InlineEngine:
         """Look at a clip; blocking."""
         metrics = self._metrics
         recording = open_clip(task.clip, task.options, self._settings.max_pixels)
-        prediction = ClipPrediction(detector, recording, task.question)
+        times = _ObservedTimes(metrics)
+        prediction = ClipPrediction(detector, recording, task.question, times)
         metrics.clip_bytes.observe(task.clip.stat().st_size)
-        counting_s = inference_s = 0.0
         for record, window, found in prediction:
-            times = prediction.times
             metrics.windows.inc()
-            metrics.decode.observe(times.counting_s - counting_s)
-            metrics.inference.observe(times.inference_s - inference_s)
-            counting_s, inference_s = times.counting_s, times.inference_s
             if record.id == 0:
                 spikes = window.counts(detector.spec.encoding.bins)
                 metrics.firing_rate.observe(float(np.mean(spikes)) * len(spikes) / window.length)

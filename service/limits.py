@@ -7,6 +7,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable
 
 from starlette.datastructures import Headers
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.keys import OPEN_PATHS
@@ -77,12 +78,12 @@ class CallGuard:
 
 
 class BodyGuard:
-    """Counts a body while it streams, and waits for no silent client.
+    """Counts a body while it streams, and waits for no client who pauses, sending or reading.
 
     Args:
         app: the layers below; reading the body raises a ``Problem`` there.
         limit_bytes: of the body as sent.
-        timeout_s: longest time between two pieces of it.
+        timeout_s: longest time between two pieces of it, or of the answer.
     """
 
     def __init__(self, app: ASGIApp, limit_bytes: int, timeout_s: float) -> None:
@@ -99,7 +100,7 @@ class BodyGuard:
         elif int(announced[:20]) > self.limit_bytes:
             problem = too_large("the body as sent", self.limit_bytes)
         else:
-            await self.app(scope, self._counting(receive), send)
+            await self.app(scope, self._counting(receive), self._timed(send))
             return
         await problem_response(scope, problem)(scope, receive, send)
 
@@ -122,3 +123,12 @@ class BodyGuard:
             return message
 
         return counted
+
+    def _timed(self, send: Send) -> Send:
+        async def timed(message: Message) -> None:
+            try:
+                await asyncio.wait_for(send(message), self.timeout_s)
+            except TimeoutError:
+                raise ClientDisconnect from None
+
+        return timed

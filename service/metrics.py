@@ -42,7 +42,8 @@ class Metrics:
         self.queue_depth = self._gauge("queue_depth", "Requests that an engine holds.")
         self.queue_wait = self._seconds("queue_wait", "A window waits for a worker.")
         self.decode = self._seconds("decode", "Reading and counting a window.")
-        self.inference = self._seconds("inference", "The network and its boxes, on one window.")
+        self.inference = self._seconds("inference", "The network, on one window.")
+        self.postprocessing = self._seconds("postprocessing", "Boxes of one window.")
         self.windows = Counter("vidar_windows", "Windows looked at.", registry=self.registry)
         self.clip_bytes = self._histogram("clip_bytes", "Size of a clip.", CLIP_BUCKETS)
         self.firing_rate = self._histogram(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from vidar_det.detections.predictions import ClipRecord
 from vidar_det.errors import FormatError, RangeError
-from vidar_det.spikes.arrays import ZIP_MAGIC
+from vidar_det.spikes.arrays import is_array_file
 from vidar_det.spikes.selection import open_source
 from vidar_det.spikes.sidecar import RecordingOptions
 from vidar_det.spikes.stream import SpikeStream
@@ -47,8 +47,8 @@ def describe(recording: SpikeStream, sha256: str) -> ClipRecord:
 
 
 def _is_archive(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(len(ZIP_MAGIC)) == ZIP_MAGIC and zipfile.is_zipfile(path)
+    """Whether the library would look for arrays in a zip archive, whatever its first bytes are."""
+    return is_array_file(path) and zipfile.is_zipfile(path)
 
 
 def _check_pixels(found: int, wanted: int) -> None:

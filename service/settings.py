@@ -49,7 +49,7 @@ class Settings(BaseSettings):
         spool_bytes: of everything under ``data_dir``.
         max_pixels: of one plane; what a window costs in memory grows with it.
         max_age_s: seconds after which a clip that nobody used is deleted.
-        body_timeout_s: longest silence of a client that is sending.
+        client_timeout_s: longest pause of a client that is sending, or reading an answer.
         hosts: names this service answers to in ``Host``, ports left out; ``*`` is any.
         origins: pages of other origins that may call, such as ``https://lab.example``.
         api_keys: ``NAME:SHA256`` of the keys that are let in.
@@ -83,7 +83,7 @@ class Settings(BaseSettings):
     spool_bytes: ByteSize = Field(ByteSize(64 * GIB), ge=1)
     max_pixels: int = Field(1 << 20, ge=1)
     max_age_s: float = Field(7 * 24 * 3600.0, gt=0)
-    body_timeout_s: float = Field(30.0, gt=0)
+    client_timeout_s: float = Field(30.0, gt=0)
     hosts: Names = LOOPBACK
     origins: Names = ()
     api_keys: Names = ()

@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -40,6 +41,8 @@ class ScriptedEngine:
 
     failure: Exception | None = None
     is_full: bool = False
+    is_endless: bool = False
+    has_ended: threading.Event = field(default_factory=threading.Event)
     tasks: list[Task] = field(default_factory=list)
     ended: int = 0
     models = (ModelNote("nano", "1", 9, 2, 50, CLASSES),)
@@ -60,7 +63,10 @@ class ScriptedEngine:
                 if number == 2 and self.failure is not None:
                     raise self.failure
                 await anyio.lowlevel.checkpoint()  # as an engine waits: a client may go meanwhile
-                yield WindowFound(WindowRecord(number, window.start, 50, window.time_us), BOX)
+                found = WindowFound(WindowRecord(number, window.start, 50, window.time_us), BOX)
+                yield found
+                while self.is_endless:
+                    yield found
             yield Predictions(
                 ModelRecord("nano", "1", 9, 2),
                 describe(recording, task.sha256),
@@ -72,6 +78,7 @@ class ScriptedEngine:
             )
         finally:
             self.ended += 1
+            self.has_ended.set()
 
 
 class Caller:

@@ -210,9 +210,14 @@ def test_a_numpy_archive_is_refused_before_it_unpacks(call: Caller, tmp_path: Pa
     import numpy as np
 
     np.savez_compressed(tmp_path / "bomb.npz", spikes=np.zeros((64, 40, 48), np.uint8))
-    answer = call.post("/v1/detect", content=(tmp_path / "bomb.npz").read_bytes())
-    assert answer.status_code == 422
-    assert "archive" in answer.json()["detail"]
+    np.save(tmp_path / "harmless.npy", np.zeros((64, 40, 48), np.uint8))
+    archive, array = ((tmp_path / name).read_bytes() for name in ("bomb.npz", "harmless.npy"))
+    for content in (archive, array + archive):  # the second one is both, to who looks at its end
+        answer = call.post("/v1/detect", content=content)
+        assert answer.status_code == 422
+        assert "archive" in answer.json()["detail"]
+    answer = call.post("/v1/detect?layout=array-thw", content=array)
+    assert answer.json()["clip"]["planes"] == 64
 
 
 def test_a_partial_plane_at_the_end_is_no_error(call: Caller, sent: dict[str, Any]) -> None:

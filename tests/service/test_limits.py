@@ -2,6 +2,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope, Send
 
 from service.limits import BodyGuard, CallGuard
@@ -101,6 +102,17 @@ def test_a_silent_client_is_not_waited_for() -> None:
         with pytest.raises(Problem) as caught:
             await answer_of(BodyGuard(reads, 100, timeout_s=0.001), scope_of(), never)
         assert (caught.value.status, caught.value.kind) == (408, "body-timeout")
+
+    asyncio.run(run())
+
+
+def test_a_client_who_does_not_read_is_not_waited_for() -> None:
+    async def stuck(message: Message) -> None:
+        await asyncio.Event().wait()
+
+    async def run() -> None:
+        with pytest.raises(ClientDisconnect):
+            await BodyGuard(fine, 100, timeout_s=0.001)(scope_of(), asyncio.Event().wait, stuck)
 
     asyncio.run(run())
 

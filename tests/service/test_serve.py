@@ -1,5 +1,6 @@
 """The process that listens, and what clients do to a real socket."""
 
+import contextlib
 import gzip
 import json
 import socket
@@ -22,10 +23,10 @@ from vidar_det.cli import app as command_line
 from vidar_det.errors import ConfigError
 
 
-@pytest.fixture
-def server(tmp_path: Path, engine: ScriptedEngine) -> Iterator[tuple[str, int]]:
+@contextlib.contextmanager
+def serving(folder: Path, engine: ScriptedEngine, timeout_s: float) -> Iterator[tuple[str, int]]:
     """A service on loopback, at a port that was free."""
-    settings = Settings(data_dir=tmp_path / "spool", max_body_bytes=100_000, body_timeout_s=0.2)
+    settings = Settings(data_dir=folder, max_body_bytes=100_000, client_timeout_s=timeout_s)
     app = create_app(settings, engine)
     config = uvicorn.Config(app, host="127.0.0.1", port=0, log_config=None, ws="none")
     listener = config.bind_socket()
@@ -33,12 +34,27 @@ def server(tmp_path: Path, engine: ScriptedEngine) -> Iterator[tuple[str, int]]:
     running = uvicorn.Server(config)
     thread = threading.Thread(target=running.run, args=([listener],))
     thread.start()
-    yield "127.0.0.1", listener.getsockname()[1]
-    running.should_exit = True
-    thread.join(timeout=30)
-    listener.close()
+    try:
+        yield "127.0.0.1", listener.getsockname()[1]
+    finally:
+        running.should_exit = True
+        thread.join(timeout=60)
+        listener.close()
     assert not thread.is_alive()
-    assert files_in(tmp_path / "spool") == []
+    assert files_in(folder) == []
+
+
+@pytest.fixture
+def server(tmp_path: Path, engine: ScriptedEngine) -> Iterator[tuple[str, int]]:
+    with serving(tmp_path / "spool", engine, timeout_s=60) as address:
+        yield address
+
+
+@pytest.fixture
+def hasty_server(tmp_path: Path, engine: ScriptedEngine) -> Iterator[tuple[str, int]]:
+    """A service that waits for nobody."""
+    with serving(tmp_path / "spool", engine, timeout_s=0.1) as address:
+        yield address
 
 
 def talk(server: tuple[str, int], *said: bytes, half_close: bool = False) -> bytes:
@@ -101,8 +117,8 @@ def test_a_body_that_grows_too_large_is_refused_on_the_way(server: tuple[str, in
     assert answer.startswith(b"HTTP/1.1 413")
 
 
-def test_a_client_who_falls_silent_is_a_408(server: tuple[str, int]) -> None:
-    answer = talk(server, HEAD + b"Content-Length: 9000\r\n\r\n", bytes(100))
+def test_a_client_who_falls_silent_is_a_408(hasty_server: tuple[str, int]) -> None:
+    answer = talk(hasty_server, HEAD + b"Content-Length: 9000\r\n\r\n", bytes(100))
     assert answer.startswith(b"HTTP/1.1 408")
     assert problem_of(answer)["status"] == 408
 
@@ -110,6 +126,16 @@ def test_a_client_who_falls_silent_is_a_408(server: tuple[str, int]) -> None:
 def test_a_client_who_stops_in_the_middle_leaves_nothing(server: tuple[str, int]) -> None:
     answer = talk(server, HEAD + b"Content-Length: 9000\r\n\r\n", bytes(100), half_close=True)
     assert b"200 OK" not in answer
+
+
+def test_a_client_who_does_not_read_is_let_go(
+    hasty_server: tuple[str, int], engine: ScriptedEngine, sent: dict[str, Any]
+) -> None:
+    engine.is_endless = True
+    words = HEAD + b"Accept: application/x-ndjson\r\nContent-Length: %d\r\n\r\n"
+    with socket.create_connection(hasty_server, timeout=30) as client:
+        client.sendall(words % len(sent["content"]) + sent["content"])
+        assert engine.has_ended.wait(30)
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,12 @@ class Question:
 class ClipPrediction:
     """One walk of a detector over one recording, in constant memory.
 
+    Args:
+        detector: the detector.
+        recording: the recording.
+        question: which windows, and which boxes are kept.
+        times: the stages' seconds are added here.
+
     Attributes:
         detector: the detector.
         grid: the windows that are looked at.
@@ -63,11 +69,17 @@ class ClipPrediction:
         300
     """
 
-    def __init__(self, detector: Detector, recording: SpikeStream, question: Question) -> None:
+    def __init__(
+        self,
+        detector: Detector,
+        recording: SpikeStream,
+        question: Question,
+        times: StageTimes | None = None,
+    ) -> None:
         self.detector = detector
         length = _usual_window(detector, recording, question.selection)
         self.grid: WindowGrid = window_grid(recording, question.selection, length)
-        self.times, self.total_s = StageTimes(), 0.0
+        self.times, self.total_s = times or StageTimes(), 0.0
         self._thresholds = question.thresholds
         self._kept = class_ids_of(question.classes, detector.spec.classes)
 

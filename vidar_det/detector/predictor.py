@@ -56,17 +56,24 @@ class StageTimes:
 
     Windows that are worked on at the same time are summed too, so that both stages together may
     have taken longer than the clock says.
+
+    Attributes:
+        counting_s: reading and counting.
+        inference_s: the network and its post-processing.
+        postprocessing_s: what of that went into boxes.
     """
 
     counting_s: float = 0.0
     inference_s: float = 0.0
+    postprocessing_s: float = 0.0
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
-    def add(self, counting_s: float, inference_s: float) -> None:
+    def add(self, counting_s: float, inference_s: float, postprocessing_s: float) -> None:
         """Add one window's seconds; any thread may call it."""
         with self._lock:
             self.counting_s += counting_s
             self.inference_s += inference_s
+            self.postprocessing_s += postprocessing_s
 
 
 class Detector:
@@ -132,6 +139,7 @@ class Detector:
             raise ShapeError(f"counts: found {counts.shape}, wanted ({bins}, H, W)")
         counted = time.perf_counter()
         cells = self.runtime.run(counts, planes_per_count or self.spec.encoding.planes_per_count)
+        ran = time.perf_counter()
         height, width = counts.shape[1:]
         detections = decode(
             cells.scores,
@@ -142,7 +150,8 @@ class Detector:
             thresholds.iou,
             thresholds.max_det,
         )
-        times.add(counted - begin, time.perf_counter() - counted)
+        done = time.perf_counter()
+        times.add(counted - begin, done - counted, done - ran)
         return detections
 
     def stream(
