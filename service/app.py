@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 from collections.abc import AsyncIterator
 
 from fastapi import FastAPI
@@ -11,9 +12,10 @@ from starlette.middleware.cors import CORSMiddleware
 from service.access import AccessLog
 from service.docs import install_docs
 from service.engines import Engine
-from service.guards import SecurityHeaders, SiteGuard
+from service.guards import SecurityHeaders, SiteGuard, own_names
 from service.keys import KeyGuard, KeyRing, read_keys
 from service.limits import BodyGuard, CallGuard
+from service.log import log_failure
 from service.parts import Parts, build_parts
 from service.problems import install_handlers
 from service.routes import clips, detect, health, metrics
@@ -72,7 +74,7 @@ def _layers(parts: Parts, keys: KeyRing) -> list[Middleware]:
     layers = [
         Middleware(SecurityHeaders),
         Middleware(AccessLog, metrics=parts.metrics),
-        Middleware(SiteGuard, hosts=settings.hosts, origins=settings.origins),
+        Middleware(SiteGuard, hosts=own_names(settings), origins=settings.origins),
         Middleware(KeyGuard, keys=keys),
         Middleware(CallGuard, per_minute=settings.calls_per_minute, at_once=settings.calls_at_once),
         Middleware(
@@ -113,5 +115,9 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 async def _sweep(parts: Parts) -> None:
     """Delete clips that nobody used, once in a while."""
     while True:
-        parts.clips.expire()
+        try:
+            for clip in parts.clips.expire():
+                await in_thread(functools.partial(parts.clips.erase, clip))
+        except OSError:
+            log_failure("sweep")
         await asyncio.sleep(SWEEP_S)

@@ -67,7 +67,7 @@ class Clip:
 
 
 class ClipStore:
-    """The clips of one service, on the spool; used from one thread, but for ``admit``.
+    """The clips of one service, on the spool; for one thread, but for ``admit`` and ``erase``.
 
     Args:
         spool: where they lie.
@@ -123,7 +123,8 @@ class ClipStore:
         """
         clip = self.get(clip_id)
         self._leases[clip_id] += 1
-        self._used_at[clip_id] = self._clock()
+        if not clip.is_ours:
+            self._used_at[clip_id] = self._clock()
         try:
             yield clip
         finally:
@@ -132,7 +133,7 @@ class ClipStore:
                 del self._leases[clip_id]
                 doomed = self._doomed.pop(clip_id, None)
                 if doomed is not None:
-                    self._erase(doomed)
+                    self.erase(doomed)
 
     def admit(self, received: Received, options: RecordingOptions) -> Clip:
         """Look at a clip that arrived, and keep it; blocking, in any thread.
@@ -166,8 +167,11 @@ class ClipStore:
         self._clips[clip.note.id] = clip
         self._used_at[clip.note.id] = self._clock()
 
-    def remove(self, clip_id: str) -> None:
-        """Delete a clip: at once from the list, from the disk when nobody uses it.
+    def remove(self, clip_id: str) -> Clip | None:
+        """Take a clip off the list.
+
+        Returns:
+            The clip, to be erased; None while somebody uses it: the last one to let go erases it.
 
         Raises:
             Problem: 404, there is none of that id; 403, it came along.
@@ -178,12 +182,18 @@ class ClipStore:
         del self._clips[clip_id], self._used_at[clip_id]
         if self._leases[clip_id]:
             self._doomed[clip_id] = clip
-        else:
-            self._erase(clip)
+            return None
+        return clip
 
-    def expire(self) -> int:
-        """Delete the clips that nobody used for long; return how many."""
-        for clip_id, used_at in self._used_at.items():
+    def erase(self, clip: Clip) -> None:
+        """Delete the files of a clip that was removed; blocking, in any thread."""
+        size = folder_bytes(clip.path.parent)
+        shutil.rmtree(clip.path.parent, ignore_errors=True)
+        self._spool.release(size)
+
+    def expire(self) -> list[Clip]:
+        """Take the clips off the list that nobody used for long; they are to be erased."""
+        for clip_id, used_at in self._used_at.items():  # a restart does not make them younger
             with contextlib.suppress(FileNotFoundError):
                 os.utime(self._home / clip_id, (used_at, used_at))
         oldest = self._clock() - self._settings.max_age_s
@@ -192,14 +202,7 @@ class ClipStore:
             for clip_id, used_at in self._used_at.items()
             if used_at < oldest and not self._leases[clip_id]
         ]
-        for clip_id in idle:
-            self.remove(clip_id)
-        return len(idle)
-
-    def _erase(self, clip: Clip) -> None:
-        size = folder_bytes(clip.path.parent)
-        shutil.rmtree(clip.path.parent, ignore_errors=True)
-        self._spool.release(size)
+        return [clip for clip_id in idle if (clip := self.remove(clip_id)) is not None]
 
 
 def _write_file(draft: Draft, path: Path, text: str) -> None:

@@ -11,6 +11,9 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.problems import Problem, problem_response
+from service.settings import Settings
+
+EVERY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104 - compared with, not listened on
 
 HOST = re.compile(r"(?P<name>[a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]{0,5})?")
 
@@ -88,6 +91,20 @@ class SiteGuard:
 
     def _is_own(self, origin: str, host: str) -> bool:
         return origin in self.origins or origin in (f"http://{host}", f"https://{host}")
+
+
+def own_names(settings: Settings) -> tuple[str, ...]:
+    """Names to answer to: those that were listed, and the one address that is listened on.
+
+    Example:
+        >>> own_names(Settings(hosts="lab.example", host="192.0.2.1"))
+        ('lab.example', '192.0.2.1')
+        >>> own_names(Settings(hosts="lab.example", host="0.0.0.0"))
+        ('lab.example',)
+    """
+    if settings.host in EVERY_ADDRESS:
+        return settings.hosts
+    return (*settings.hosts, f"[{settings.host}]" if ":" in settings.host else settings.host)
 
 
 def _without_port(host: str) -> str:

@@ -68,7 +68,10 @@ async def delete_clip(
     request: Request, clip_id: Annotated[str, Path(description="As POST /v1/clips named it.")]
 ) -> None:
     """Delete a clip; requests that use it end undisturbed."""
-    parts_of(request).clips.remove(clip_id)
+    clips = parts_of(request).clips
+    clip = clips.remove(clip_id)
+    if clip is not None:
+        await in_thread(lambda: clips.erase(clip))
 
 
 @router.get("/v1/clips/{clip_id}/frame", response_class=Response, responses=PICTURES)

@@ -135,10 +135,12 @@ def test_a_clip_that_nobody_used_for_long_is_deleted(
     lease = store.lease(lent)
     lease.__enter__()
     now[0] += call.parts.settings.max_age_s - 1
-    assert store.expire() == 0
+    assert store.expire() == []
     call.post("/v1/detect", json={"clip_id": used})
     now[0] += 2
-    assert store.expire() == 1
+    (gone,) = store.expire()
+    assert gone.note.id == idle
+    store.erase(gone)
     assert {note.id for note in store.notes()} == {"demo", used, lent}
     assert idle not in "".join(files_in(call.parts.spool.folder))
     lease.__exit__(None, None, None)

@@ -3,7 +3,12 @@
 import contextlib
 import gzip
 import json
+import os
+import re
+import signal
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -201,3 +206,41 @@ def test_the_command_lists_every_setting(monkeypatch: pytest.MonkeyPatch) -> Non
     assert "VIDAR_PORT=9" in lines
     assert "VIDAR_API_KEYS=(1 keys)" in lines
     assert describe_settings(Settings()).count("\n") == len(lines) - 1
+
+
+def test_a_process_serves_until_it_is_told_to_stop(tmp_path: Path) -> None:
+    key, line = new_key("lab")
+    environment = os.environ | {
+        "VIDAR_DATA_DIR": str(tmp_path / "spool"),
+        "VIDAR_API_KEYS": line,
+        "VIDAR_PORT": "0",
+    }
+    environment.pop("VIDAR_SETTINGS", None)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "vidar_det", "serve"],
+        env=environment,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stderr is not None
+        heard = iter(process.stderr.readline, "")
+        address = next(
+            found[0] for said in heard if (found := re.search(r"http://127.0.0.1:\d+", said))
+        )
+        with httpx.Client(base_url=address, timeout=60) as client:
+            assert client.get("/v2/health/ready").json() == {"ready": True}
+            assert client.get("/v2/models").status_code == 401
+            answer = client.post("/v1/detect", json={"clip_id": "demo"}, headers={"X-API-Key": key})
+            assert len(answer.json()["images"]) == 3
+        process.terminate()
+        rest = process.stderr.read()
+        assert process.wait(timeout=60) in (0, 128 + signal.SIGTERM, -signal.SIGTERM)
+    finally:
+        process.kill()
+        process.wait()
+        process.stderr.close()
+    lines = [json.loads(said) for said in rest.splitlines() if said.startswith("{")]
+    assert [one["route"] for one in lines] == ["/v2/health/ready", "other", "/v1/detect"]
+    assert lines[2]["caller"] == "lab"
+    assert key not in rest
