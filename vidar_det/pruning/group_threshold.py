@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from vidar_det.errors import CheckpointError, ConfigError
+from vidar_det.errors import ConfigError
 from vidar_det.pruning.costs import CostModel
 from vidar_det.pruning.group_spines import GroupSpines
 from vidar_det.pruning.groups import ChannelGroups
 from vidar_det.pruning.plan import PlanRules, Target, lowest_threshold
+from vidar_det.pruning.resuming import refuse_another
 from vidar_det.pruning.schedules import Schedule
 
 
@@ -137,11 +138,7 @@ class GroupThreshold:
         Raises:
             CheckpointError: the state is of other groups, another schedule or another optimiser.
         """
-        for name, wanted in self._identity().items():
-            if (found := state.get(name)) != wanted:
-                raise CheckpointError(
-                    f"state of group threshold, {name}: found {found}, wanted {wanted}"
-                )
+        refuse_another("group threshold", state, self._identity())
         for name in _PROGRESS:
             setattr(self, name, state[name])
         for name, spine in self._spines.spines.items():

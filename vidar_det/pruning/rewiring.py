@@ -14,8 +14,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vidar_det.errors import CheckpointError, ConfigError, TrainingError
+from vidar_det.errors import ConfigError, TrainingError
 from vidar_det.pruning.layers import prunable_layers
+from vidar_det.pruning.resuming import refuse_another
 
 
 @dataclass(frozen=True)
@@ -168,11 +169,7 @@ class GradientRewiring(torch.optim.Optimizer):
             CheckpointError: the state is of another optimiser, other layers or another prior.
         """
         wanted = {"rewired_layers": self._names, "prior": repr(self.prior)}
-        for name, value in wanted.items():
-            if (found := state_dict.get(name)) != value:
-                raise CheckpointError(
-                    f"state of gradient rewiring, {name}: found {found}, wanted {value}"
-                )
+        refuse_another("gradient rewiring", state_dict, wanted)
         own = {key: state_dict[key] for key in ("state", "param_groups")}
         super().load_state_dict(own)
 

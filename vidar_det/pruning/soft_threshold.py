@@ -15,8 +15,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from vidar_det.errors import CheckpointError, ConfigError, TrainingError
+from vidar_det.errors import ConfigError, TrainingError
 from vidar_det.pruning.layers import prunable_layers
+from vidar_det.pruning.resuming import refuse_another
 from vidar_det.pruning.schedules import Schedule
 
 
@@ -198,11 +199,7 @@ class SoftThreshold:
         Raises:
             CheckpointError: the state is of other layers, another schedule or another optimiser.
         """
-        for name, wanted in self._identity().items():
-            if (found := state.get(name)) != wanted:
-                raise CheckpointError(
-                    f"state of soft threshold, {name}: found {found}, wanted {wanted}"
-                )
+        refuse_another("soft threshold", state, self._identity())
         for name in _PROGRESS:
             setattr(self, name, state[name])
         self._set_threshold(self.threshold)
