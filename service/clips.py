@@ -18,11 +18,12 @@ from pathlib import Path
 
 from service.intake import CLIP_FILE, Received
 from service.problems import Problem
-from service.recordings import describe, open_clip
+from service.recordings import open_clip
 from service.settings import Settings
 from service.spool import Draft, Spool, folder_bytes
 from vidar_det.config import build_spec
 from vidar_det.detections.predictions import ClipRecord
+from vidar_det.detector.clip_prediction import describe_clip
 from vidar_det.errors import VidarError
 from vidar_det.spikes.demo import RECORDING_FILE, find_demo
 from vidar_det.spikes.selection import recording_warnings
@@ -155,7 +156,7 @@ class ClipStore:
             id=draft.name,
             size_bytes=received.size_bytes,
             created=_moment(self._clock()),
-            clip=describe(recording, received.sha256),
+            clip=describe_clip(recording, received.sha256),
             warnings=recording_warnings(recording),
         )
         _write_file(draft, draft.folder / NOTE_FILE, json.dumps(dataclasses.asdict(note)))
@@ -225,7 +226,7 @@ def _demo_clip() -> Clip:
     path = find_demo() / RECORDING_FILE
     content = path.read_bytes()
     recording = open_clip(path, RecordingOptions(), max_pixels=len(content) * 8)
-    clip = describe(recording, hashlib.sha256(content).hexdigest())
+    clip = describe_clip(recording, hashlib.sha256(content).hexdigest())
     note = ClipNote(DEMO_ID, len(content), _moment(path.stat().st_mtime), clip)
     return Clip(path, note, is_ours=True)
 

@@ -3,7 +3,6 @@
 import zipfile
 from pathlib import Path
 
-from vidar_det.detections.predictions import ClipRecord
 from vidar_det.errors import FormatError, RangeError
 from vidar_det.spikes.arrays import is_array_file
 from vidar_det.spikes.selection import open_source
@@ -30,20 +29,6 @@ def open_clip(path: Path, options: RecordingOptions, max_pixels: int) -> SpikeSt
     recording = open_source(path, options)
     _check_pixels(recording.sensor.width * recording.sensor.height, max_pixels)
     return recording
-
-
-def describe(recording: SpikeStream, sha256: str) -> ClipRecord:
-    """Say what a clip is."""
-    return ClipRecord(
-        width=recording.sensor.width,
-        height=recording.sensor.height,
-        planes=len(recording),
-        rate_hz=recording.sensor.rate_hz,
-        layout=recording.layout,
-        flip=recording.flip,
-        sha256=sha256,
-        trailing_bytes=recording.report.trailing_bytes,
-    )
 
 
 def _is_archive(path: Path) -> bool:

@@ -19,7 +19,7 @@ from service.app import create_app
 from service.engines import ModelNote, Step, Task, WindowFound
 from service.parts import Parts
 from service.problems import busy
-from service.recordings import describe, open_clip
+from service.recordings import open_clip
 from service.settings import Settings
 from vidar_det.detections.boxes import Detections
 from vidar_det.detections.predictions import (
@@ -28,6 +28,7 @@ from vidar_det.detections.predictions import (
     TimingRecord,
     WindowRecord,
 )
+from vidar_det.detector.clip_prediction import describe_clip
 
 CLASSES = ("person", "vehicle")
 BOX = Detections(
@@ -69,7 +70,7 @@ class ScriptedEngine:
                     yield found
             yield Predictions(
                 ModelRecord("nano", "1", 9, 2),
-                describe(recording, task.sha256),
+                describe_clip(recording, task.sha256),
                 CLASSES,
                 (),
                 (),

@@ -118,7 +118,7 @@ class ClipPrediction:
             request_id: the HTTP request that asked.
         """
         frame = describe_prediction(self.detector, self.grid.recording, self.times, self.total_s)
-        clip = replace(frame.clip, sha256=sha256)
+        clip = describe_clip(self.grid.recording, sha256)
         return replace(frame, clip=clip, warnings=self._warnings(), request_id=request_id)
 
     def _warnings(self) -> tuple[str, ...]:
@@ -151,20 +151,31 @@ def describe_prediction(
         model=ModelRecord(
             detector.name, detector.version, detector.params, detector.spec.encoding.steps
         ),
-        clip=ClipRecord(
-            width=recording.sensor.width,
-            height=recording.sensor.height,
-            planes=len(recording),
-            rate_hz=recording.sensor.rate_hz,
-            layout=recording.layout,
-            flip=recording.flip,
-            trailing_bytes=recording.report.trailing_bytes,
-        ),
+        clip=describe_clip(recording),
         classes=detector.spec.classes,
         windows=(),
         detections=(),
         timing_ms=TimingRecord(*(round(1e3 * seconds, 3) for seconds in spent)),
         warnings=recording_warnings(recording),
+    )
+
+
+def describe_clip(recording: SpikeStream, sha256: str | None = None) -> ClipRecord:
+    """Say what a recording is.
+
+    Args:
+        recording: the recording.
+        sha256: of its bytes, where somebody computed it.
+    """
+    return ClipRecord(
+        width=recording.sensor.width,
+        height=recording.sensor.height,
+        planes=len(recording),
+        rate_hz=recording.sensor.rate_hz,
+        layout=recording.layout,
+        flip=recording.flip,
+        sha256=sha256,
+        trailing_bytes=recording.report.trailing_bytes,
     )
 
 
