@@ -6,26 +6,12 @@ import pytest
 import torch
 from torch import nn
 
+from tests.pruning.little_training import build_network, train
 from vidar_det.errors import CheckpointError, ConfigError, TrainingError
 from vidar_det.pruning.layers import measure_sparsity
 from vidar_det.pruning.rewiring import GradientRewiring, Prior, keep_zeros
 
 STEPS = 8
-
-
-def build_network() -> nn.Sequential:
-    torch.manual_seed(0)
-    return nn.Sequential(
-        nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(16, 3)
-    ).double()
-
-
-def train(network: nn.Module, optimizer: torch.optim.Optimizer, start: int, stop: int) -> None:
-    for step in range(start, stop):
-        batch = torch.randn(5, 1, 4, 4, generator=torch.Generator().manual_seed(step)).double()
-        optimizer.zero_grad()
-        network(batch).square().mean().backward()
-        optimizer.step()
 
 
 @pytest.mark.parametrize("amsgrad", [False, True])

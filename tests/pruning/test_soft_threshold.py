@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from tests.pruning.little_training import build_network, train
 from vidar_det.errors import CheckpointError, ConfigError, TrainingError
 from vidar_det.pruning.layers import measure_sparsity
 from vidar_det.pruning.schedules import (
@@ -24,24 +25,9 @@ from vidar_det.training.averaging import Averaged
 STEPS = 8
 
 
-def build_network() -> nn.Sequential:
-    torch.manual_seed(0)
-    return nn.Sequential(
-        nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(16, 3)
-    ).double()
-
-
 def build_optimizer(network: nn.Module, kind: type = torch.optim.SGD) -> torch.optim.Optimizer:
     options = {"momentum": 0.9} if kind is torch.optim.SGD else {}
     return kind(network.parameters(), lr=0.01, **options)
-
-
-def train(network: nn.Module, optimizer: torch.optim.Optimizer, start: int, stop: int) -> None:
-    for step in range(start, stop):
-        batch = torch.randn(5, 1, 4, 4, generator=torch.Generator().manual_seed(step)).double()
-        optimizer.zero_grad()
-        network(batch).square().mean().backward()
-        optimizer.step()
 
 
 @pytest.mark.parametrize("kind", [torch.optim.SGD, torch.optim.Adam])

@@ -3,21 +3,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.training.little_recipe import RECIPE
 from vidar_det.detector.network import SpikingDetector
-from vidar_det.detector.spec import EncodingSpec
-from vidar_det.training.recipe import ComposedMix, ModelSpec, PhaseSpec, RecipeSpec
 from vidar_det.training.rehearsal import Rehearsal, learn_by_heart
 from vidar_det.training.simulation import Batch, collate
 from vidar_det.training.sources import open_data
-
-RECIPE = RecipeSpec(
-    phases=(PhaseSpec(windows=4, steps=1),),
-    model=ModelSpec(encoding=EncodingSpec(steps=1, bin_planes=16)),
-    composed=(ComposedMix(procedural_sprites=1, procedural_backgrounds=1),),
-    width=64,
-    height=64,
-    mixed_precision=False,
-)
 
 
 @pytest.fixture(scope="module")

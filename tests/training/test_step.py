@@ -5,23 +5,14 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.training.little_recipe import RECIPE
 from vidar_det.detector.network import SpikingDetector, build_detector
-from vidar_det.detector.spec import EncodingSpec
 from vidar_det.errors import TrainingError
 from vidar_det.training.learner import detector_spec
-from vidar_det.training.recipe import ComposedMix, ModelSpec, PhaseSpec, RecipeSpec
+from vidar_det.training.recipe import PhaseSpec
 from vidar_det.training.simulation import Batch, collate
 from vidar_det.training.sources import open_data
 from vidar_det.training.step import build_optimiser, learning_rate, train_step
-
-RECIPE = RecipeSpec(
-    phases=(PhaseSpec(windows=4, steps=1),),
-    model=ModelSpec(encoding=EncodingSpec(steps=1, bin_planes=16)),
-    composed=(ComposedMix(procedural_sprites=1, procedural_backgrounds=1),),
-    width=64,
-    height=64,
-    mixed_precision=False,
-)
 
 
 @pytest.fixture(scope="module")
