@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import dataclasses
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from service.engines import Step, WindowFound
 from service.log import log_failure
 from service.problems import CLIENT_ERRORS, Problem, internal_error, to_problem
 from service.spool import Draft
-from service.uploads import in_thread
+from service.threads import in_thread
 from vidar_det.detections.coco import results_of
 from vidar_det.detections.envelope import EnvelopeWriter
 from vidar_det.detections.predictions import Predictions
@@ -71,7 +71,7 @@ def choose_media(accept: str, *offered: str) -> str:
 
 
 async def write_document(
-    steps: AsyncIterator[Step], first: Step, draft: Draft, request: Request
+    steps: AsyncIterator[Step], first: Step, draft: Draft, told: Callable[[WindowFound], None]
 ) -> Path:
     """Write the whole envelope to the spool.
 
@@ -79,24 +79,48 @@ async def write_document(
         steps: the rest of them.
         first: taken already.
         draft: where the document shall lie; its size is reserved there as it grows.
-        request: watched: once the client went, nobody needs the answer.
+        told: of each window; it may raise, where nobody needs the answer any more.
 
     Raises:
-        ClientDisconnect: the client went.
         VidarError: a window cannot be looked at.
     """
-    async with _watched(request) as gone:
-        with EnvelopeWriter(draft.folder) as envelope:
-            step: Step | None = first
-            while isinstance(step, WindowFound):
-                await in_thread(lambda found=step: _add(envelope, draft, found))  # type: ignore[misc]  # a default is no parameter here
-                if gone.is_set():
-                    raise ClientDisconnect
-                step = await anext(steps, None)
-            assert isinstance(step, Predictions)
-            frame, path = step, draft.folder / DOCUMENT_FILE
-            await in_thread(lambda: envelope.finish(path, frame))
+    with EnvelopeWriter(draft.folder) as envelope:
+        step: Step | None = first
+        while isinstance(step, WindowFound):
+            await in_thread(lambda found=step: _add(envelope, draft, found))  # type: ignore[misc]  # a default is no parameter here
+            told(step)
+            step = await anext(steps, None)
+        assert isinstance(step, Predictions)
+        frame, path = step, draft.folder / DOCUMENT_FILE
+        await in_thread(lambda: envelope.finish(path, frame))
     return path
+
+
+@contextlib.asynccontextmanager
+async def watched(request: Request) -> AsyncIterator[Callable[[object], None]]:
+    """Watch the client of a request, whose body was read.
+
+    Yields:
+        What raises ``ClientDisconnect`` once the client went: nobody needs the answer then.
+    """
+    gone = asyncio.Event()
+
+    async def watch() -> None:
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+        gone.set()
+
+    def check(_: object) -> None:
+        if gone.is_set():
+            raise ClientDisconnect
+
+    watcher = asyncio.create_task(watch())
+    try:
+        yield check
+    finally:
+        watcher.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await watcher
 
 
 async def read_document(path: Path) -> AsyncGenerator[bytes, None]:
@@ -163,25 +187,6 @@ def _error_line(problem: Problem, request: Request) -> bytes:
 
 def _line(entry: dict[str, Any]) -> bytes:
     return json.dumps(entry, allow_nan=False, ensure_ascii=False).encode() + b"\n"
-
-
-@contextlib.asynccontextmanager
-async def _watched(request: Request) -> AsyncIterator[asyncio.Event]:
-    """Tell when the client of a request, whose body was read, goes away."""
-    gone = asyncio.Event()
-
-    async def watch() -> None:
-        while (await request.receive())["type"] != "http.disconnect":
-            pass
-        gone.set()
-
-    watcher = asyncio.create_task(watch())
-    try:
-        yield gone
-    finally:
-        watcher.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await watcher
 
 
 def _weight(kind: str, ranges: list[list[str]]) -> float:

@@ -5,12 +5,15 @@ import contextlib
 import functools
 from collections.abc import AsyncIterator
 
+import anyio
 from fastapi import FastAPI
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
 from service.access import AccessLog
+from service.clips import hidden_folders
 from service.docs import install_docs
+from service.drain import DrainGuard
 from service.engines import Engine
 from service.guards import SecurityHeaders, SiteGuard, own_names
 from service.keys import KeyGuard, KeyRing, read_keys
@@ -18,10 +21,10 @@ from service.limits import BodyGuard, CallGuard
 from service.log import log_failure
 from service.parts import Parts, build_parts
 from service.problems import install_handlers
-from service.routes import clips, detect, health, metrics
+from service.routes import clips, detect, health, jobs, metrics
 from service.schemas import PROBLEMS
 from service.settings import Settings
-from service.uploads import in_thread
+from service.threads import in_thread
 from vidar_det import __version__
 
 SWEEP_S = 60.0  # from one look for clips that nobody used to the next
@@ -61,8 +64,8 @@ def create_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
         middleware=_layers(parts, read_keys(settings)),
     )
     app.state.parts = parts
-    install_handlers(app, parts.hidden_folders)
-    for module in (detect, clips, health, metrics):
+    install_handlers(app, hidden_folders(parts.spool))
+    for module in (detect, jobs, clips, health, metrics):
         app.include_router(module.router)
     install_docs(app)
     return app
@@ -74,6 +77,7 @@ def _layers(parts: Parts, keys: KeyRing) -> list[Middleware]:
     layers = [
         Middleware(SecurityHeaders),
         Middleware(AccessLog, metrics=parts.metrics),
+        Middleware(DrainGuard, drain=parts.drain),
         Middleware(SiteGuard, hosts=own_names(settings), origins=settings.origins),
         Middleware(KeyGuard, keys=keys),
         Middleware(CallGuard, per_minute=settings.calls_per_minute, at_once=settings.calls_at_once),
@@ -89,7 +93,7 @@ def _layers(parts: Parts, keys: KeyRing) -> list[Middleware]:
             allow_headers=["*"],
             expose_headers=["X-Request-ID", "Location", "ETag", "Retry-After"],
         )
-        layers.insert(3, cors)
+        layers.insert(4, cors)
     return layers
 
 
@@ -100,24 +104,28 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     await in_thread(parts.spool.open)
     try:
         await in_thread(parts.clips.open)
-        await parts.engine.start()
-        sweeper = asyncio.create_task(_sweep(parts))
+        await in_thread(parts.jobs.open)
         try:
-            yield
+            await parts.engine.start()
+            async with anyio.create_task_group() as background:
+                background.start_soon(_sweep, parts)
+                for _ in range(parts.settings.jobs_at_once):
+                    background.start_soon(parts.jobs.work)
+                yield
+                background.cancel_scope.cancel()
         finally:
-            sweeper.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await sweeper
+            await in_thread(parts.jobs.close)
     finally:
         parts.spool.close()
 
 
 async def _sweep(parts: Parts) -> None:
-    """Delete clips that nobody used, once in a while."""
+    """Delete clips that nobody used and results that lay long, once in a while."""
     while True:
         try:
             for clip in parts.clips.expire():
                 await in_thread(functools.partial(parts.clips.erase, clip))
+            await in_thread(parts.jobs.expire)
         except OSError:
             log_failure("sweep")
         await asyncio.sleep(SWEEP_S)

@@ -8,7 +8,6 @@ import dataclasses
 import hashlib
 import json
 import os
-import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -20,7 +19,7 @@ from service.intake import CLIP_FILE, Received
 from service.problems import Problem
 from service.recordings import open_clip
 from service.settings import Settings
-from service.spool import Draft, Spool, folder_bytes
+from service.spool import Draft, Spool
 from vidar_det.config import build_spec
 from vidar_det.detections.predictions import ClipRecord
 from vidar_det.detector.clip_prediction import describe_clip
@@ -92,11 +91,10 @@ class ClipStore:
         for folder in sorted(self._home.iterdir()):
             note = _read_note(folder)
             if note is None:
-                shutil.rmtree(folder, ignore_errors=True)
+                self._spool.remove(folder)
                 continue
             self._clips[note.id] = Clip(folder / CLIP_FILE, note)
             self._used_at[note.id] = folder.stat().st_mtime
-            self._spool.adopt(folder_bytes(folder))
         if self._settings.demo:
             self._clips[DEMO_ID] = _demo_clip()
 
@@ -188,9 +186,7 @@ class ClipStore:
 
     def erase(self, clip: Clip) -> None:
         """Delete the files of a clip that was removed; blocking, in any thread."""
-        size = folder_bytes(clip.path.parent)
-        shutil.rmtree(clip.path.parent, ignore_errors=True)
-        self._spool.release(size)
+        self._spool.remove(clip.path.parent)
 
     def expire(self) -> list[Clip]:
         """Take the clips off the list that nobody used for long; they are to be erased."""
@@ -204,6 +200,11 @@ class ClipStore:
             if used_at < oldest and not self._leases[clip_id]
         ]
         return [clip for clip_id in idle if (clip := self.remove(clip_id)) is not None]
+
+
+def hidden_folders(spool: Spool) -> tuple[Path, ...]:
+    """Folders of this machine that hold clips, and that no answer names."""
+    return spool.folder, find_demo()
 
 
 def _write_file(draft: Draft, path: Path, text: str) -> None:

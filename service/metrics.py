@@ -49,6 +49,8 @@ class Metrics:
         self.firing_rate = self._histogram(
             "firing_rate", "Spikes per pixel and plane in a clip's first window.", RATE_BUCKETS
         )
+        self.jobs = Counter("vidar_jobs", "Jobs that ended.", ("state",), registry=self.registry)
+        self.jobs_queued = self._gauge("jobs_queued", "Jobs that wait for their turn.")
         self.spool_bytes = self._gauge("spool_bytes", "Bytes on the spool.")
         build = Gauge("vidar_build_info", "This version.", ("version",), registry=self.registry)
         build.labels(__version__).set(1)

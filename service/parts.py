@@ -1,16 +1,16 @@
 """Settings come in; the parts of one service, made for each other, come out."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from fastapi import Request
 
 from service.clips import ClipStore
+from service.drain import Drain
 from service.engines import Engine, build_engine
+from service.jobs import Jobs
 from service.metrics import Metrics
 from service.settings import Settings
 from service.spool import Spool
-from vidar_det.spikes.demo import find_demo
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,8 @@ class Parts:
         spool: where bytes lie.
         clips: which clips there are.
         engine: where detectors run.
+        drain: whether the service is about to stop.
+        jobs: what is worked on while nobody waits.
     """
 
     settings: Settings
@@ -30,11 +32,8 @@ class Parts:
     spool: Spool
     clips: ClipStore
     engine: Engine
-
-    @property
-    def hidden_folders(self) -> tuple[Path, ...]:
-        """Folders of this machine that no answer names."""
-        return self.spool.folder, find_demo()
+    drain: Drain
+    jobs: Jobs
 
 
 def build_parts(settings: Settings, engine: Engine | None = None) -> Parts:
@@ -48,7 +47,9 @@ def build_parts(settings: Settings, engine: Engine | None = None) -> Parts:
     metrics.spool_bytes.set_function(lambda: float(spool.used_bytes))
     clips = ClipStore(spool, settings)
     engine = engine or build_engine(settings, metrics)
-    return Parts(settings, metrics, spool, clips, engine)
+    drain = Drain()
+    jobs = Jobs(settings, metrics, spool, clips, engine, drain)
+    return Parts(settings, metrics, spool, clips, engine, drain, jobs)
 
 
 def parts_of(request: Request) -> Parts:

@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from service.clips import DEMO_ID
 from service.engines import ModelNote
+from service.job_store import JobState
 from service.problems import PROBLEM_TYPE
 from vidar_det.detections.predictions import ClipRecord, ModelRecord, TimingRecord, WindowRecord
 from vidar_det.detector.clip_prediction import Question
@@ -120,6 +121,26 @@ class ClipList(BaseModel):
     """The clips that lie here, oldest first."""
 
     clips: list[ClipAnswer]
+
+
+class JobAnswer(BaseModel):
+    """A job; times are seconds since the epoch."""
+
+    id: str
+    state: JobState
+    progress: float = Field(description="How much is done, 0 to 1.")
+    created: float
+    started: float | None
+    finished: float | None
+    attempts: int = Field(description="How often it began: anew after a crash.")
+    request_id: str = Field(description="Of the request that asked.")
+    problem: dict[str, Any] | None = Field(description="Why it failed, as a problem document.")
+
+
+class JobList(BaseModel):
+    """Jobs, newest first."""
+
+    jobs: list[JobAnswer]
 
 
 class ModelList(BaseModel):

@@ -1,17 +1,21 @@
 """Settings come in; a process that listens goes out, unless it would be open to strangers."""
 
+import contextlib
 import ipaddress
 import os
+import time
+from types import FrameType
 
 import uvicorn
 
 from service.app import create_app
 from service.keys import new_key, read_keys
 from service.log import log_to_stderr
+from service.parts import Parts
 from service.settings import ENVIRONMENT, Settings
-from vidar_det.errors import ConfigError
+from vidar_det.errors import ConfigError, OutputError
 
-GRACE_S = 30  # for requests under way when the process is told to stop
+CLOSING_S = 2  # for requests that took longer than the grace, before they are cut off
 
 
 def serve(settings: Settings) -> None:
@@ -23,22 +27,62 @@ def serve(settings: Settings) -> None:
     Raises:
         ConfigError: an address beyond loopback, no keys, and nobody said ``insecure``.
         CheckpointError: weights that do not exist.
+        OutputError: it cannot begin: the port is taken, or another service runs on the folder.
     """
     check_address(settings)
     app = create_app(settings)
     log_to_stderr()
     # Nothing of ours spills into the temporary folder; what a library may put there is spooled too.
     os.environ["TMPDIR"] = str(settings.data_dir.absolute() / "incoming")
-    uvicorn.run(
+    config = uvicorn.Config(
         app,
         host=settings.host,
         port=settings.port,
+        loop="asyncio",  # whatever else is installed
+        http="h11",
         access_log=False,
         server_header=False,
         proxy_headers=False,
         ws_per_message_deflate=False,
-        timeout_graceful_shutdown=GRACE_S,
+        timeout_graceful_shutdown=CLOSING_S,
     )
+    server = Server(config, app.state.parts)
+    with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C, once everything has ended
+        server.run()
+    if not server.started:
+        raise OutputError(f"cannot listen on {settings.host}:{settings.port}; its log says why")
+
+
+class Server(uvicorn.Server):
+    """A server that lets what is under way end, before it closes its door.
+
+    Until then new requests are told to come back (503), which a closed door does not do. A second
+    signal ends it at once.
+
+    Args:
+        config: of uvicorn.
+        parts: of the service.
+    """
+
+    def __init__(self, config: uvicorn.Config, parts: Parts) -> None:
+        super().__init__(config)
+        self._parts, self._until = parts, 0.0
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to stop; called by a signal."""
+        super().handle_exit(sig, frame)
+        if not self._parts.drain.is_on:
+            self._parts.drain.begin()
+            self._until = time.monotonic() + self._parts.settings.grace_s
+            self.should_exit = False
+
+    async def on_tick(self, counter: int) -> bool:
+        """Stop once nothing is under way, or it took too long; called ten times a second."""
+        drain, jobs = self._parts.drain, self._parts.jobs
+        if drain.is_on:
+            is_idle = not drain.under_way and not jobs.running
+            self.should_exit = self.should_exit or is_idle or time.monotonic() > self._until
+        return await super().on_tick(counter)
 
 
 def make_key(name: str) -> str:

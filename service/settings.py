@@ -37,18 +37,23 @@ class Settings(BaseSettings):
         host: address to listen on.
         port: port to listen on; 0 takes any.
         insecure: listen beyond loopback although there are no keys.
-        data_dir: where clips lie; one running service at a time.
+        data_dir: where clips and jobs lie; one running service at a time.
         engine: where detectors run.
         models: weights to serve, ``NAME`` or ``NAME=PATH``; the first is the default.
         workers: requests whose windows are looked at side by side.
         threads: that a detector computes with; None leaves the choice to its runtime.
         queue: requests that may wait for a worker before others are turned away.
+        jobs_at_once: jobs that run side by side; they take turns with requests.
+        jobs_queued: jobs that may wait before others are turned away.
+        grace_s: seconds that requests and jobs may go on when the process is told to stop; jobs
+            that do not end by then begin anew at the next start.
         max_body_bytes: of a request's body, as sent.
         max_decoded_bytes: of a request's body, decompressed.
-        sync_bytes: largest clip that is answered with one JSON document.
+        sync_bytes: largest clip that is answered with one JSON document at once; a larger one
+            becomes a job.
         spool_bytes: of everything under ``data_dir``.
         max_pixels: of one plane; what a window costs in memory grows with it.
-        max_age_s: seconds after which a clip that nobody used is deleted.
+        max_age_s: seconds after which a clip that nobody used, or the result of a job, is deleted.
         client_timeout_s: longest pause of a client that is sending, or reading an answer.
         hosts: names this service answers to in ``Host``, ports left out; ``*`` is any.
         origins: pages of other origins that may call, such as ``https://lab.example``.
@@ -77,6 +82,9 @@ class Settings(BaseSettings):
     workers: int = Field(4, ge=1)
     threads: int | None = Field(None, ge=1)
     queue: int = Field(32, ge=0)
+    jobs_at_once: int = Field(1, ge=1)
+    jobs_queued: int = Field(1000, ge=0)
+    grace_s: float = Field(30.0, ge=0)
     max_body_bytes: ByteSize = Field(ByteSize(4 * GIB), ge=1)
     max_decoded_bytes: ByteSize = Field(ByteSize(4 * GIB), ge=1)
     sync_bytes: ByteSize = Field(ByteSize(256 << 20), ge=1)

@@ -6,6 +6,7 @@ import fcntl
 import os
 import secrets
 import shutil
+import stat
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -74,7 +75,7 @@ class Spool:
         self._owned = owned
         shutil.rmtree(self.incoming, ignore_errors=True)
         self.incoming.mkdir()
-        self._used = 0
+        self._used = _bytes_under(self.folder)
 
     def close(self) -> None:
         """Let go of the folder."""
@@ -116,15 +117,22 @@ class Spool:
                 raise _full(self.quota_bytes)
             self._used += count
 
-    def adopt(self, count: int) -> None:
-        """Count bytes that lie here already, quota or not."""
-        with self._lock:
-            self._used += count
-
     def release(self, count: int) -> None:
-        """Give back bytes that were deleted or never written."""
+        """Give back bytes that were never written."""
         with self._lock:
             self._used -= count
+
+    def remove(self, *paths: Path) -> None:
+        """Delete finished files or folders of files, and give their bytes back.
+
+        A file that lies in another folder too (a hard link) counts until the last one goes.
+        """
+        with self._lock:
+            for path in paths:
+                files = [path] if path.is_file() else list(path.glob("*"))
+                found = [file.stat() for file in files]
+                self._used -= sum(one.st_size for one in found if one.st_nlink == 1)
+                path.unlink() if path.is_file() else shutil.rmtree(path, ignore_errors=True)
 
 
 class Draft:
@@ -172,8 +180,17 @@ class Draft:
 
     def keep(self, place: Path) -> None:
         """Move the folder out of the drafts, in one step; its bytes stay promised."""
-        _sync_files(self.folder)
+        for file in self.folder.iterdir():
+            _sync(file)
         self.folder.rename(place)
+        self.reserved_bytes = 0
+
+    def hand_over(self, file: Path, place: Path) -> None:
+        """Move one file out of the drafts, in one step; its bytes stay promised."""
+        size = file.stat().st_size
+        _sync(file)
+        file.replace(place)
+        self.reserved_bytes -= size
 
     def discard(self) -> None:
         """Remove the folder, and give its bytes back; a second call does nothing."""
@@ -182,15 +199,19 @@ class Draft:
         self.reserved_bytes = 0
 
 
-def folder_bytes(folder: Path) -> int:
-    """Add the files of a folder up."""
-    return sum(file.stat().st_size for file in folder.iterdir() if file.is_file())
+def _bytes_under(folder: Path) -> int:
+    """Add up the files below the folders of ``folder``, each once, however often it is linked."""
+    found = {
+        status.st_ino: status.st_size
+        for file in folder.glob("*/**/*")
+        if stat.S_ISREG((status := file.stat()).st_mode)
+    }
+    return sum(found.values())
 
 
-def _sync_files(folder: Path) -> None:
-    for file in folder.iterdir():
-        with file.open("rb") as opened:
-            os.fsync(opened.fileno())
+def _sync(file: Path) -> None:
+    with file.open("rb") as opened:
+        os.fsync(opened.fileno())
 
 
 def _full(quota_bytes: int) -> Problem:

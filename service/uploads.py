@@ -1,31 +1,20 @@
 """A request's body comes in as the network brings it; a clip on the spool comes out."""
 
 import json
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
-import anyio
-import anyio.to_thread
 from fastapi import Request
 
 from service.decoding import build_decoder
 from service.intake import Intake, Received
 from service.parts import Parts
 from service.problems import Problem, too_large
+from service.threads import in_thread
 
 BLOCK_BYTES = 1 << 18  # gathered before a worker thread takes them: a hop costs 0.1 ms
 MOST_JSON_BYTES = 1 << 16
 
 RAW, MULTIPART, JSON = "application/octet-stream", "multipart/form-data", "application/json"
-
-Result = TypeVar("Result")
-
-
-async def in_thread(work: Callable[[], Result]) -> Result:
-    """Run blocking work to its end in a thread, even if the request is cancelled meanwhile."""
-    with anyio.CancelScope(shield=True):
-        result = await anyio.to_thread.run_sync(work)
-    return result  # noqa: RET504 - mypy: the scope's type may swallow an exception
 
 
 def body_kind(request: Request, *wanted: str) -> str:

@@ -11,7 +11,8 @@ from service.clips import DEMO_ID, Clip
 from service.parts import parts_of
 from service.pictures import PICTURE_TYPES, PictureSpec, View, render
 from service.schemas import ClipAnswer, ClipList, RecordingQuery, StrictQuery, binary, clip_body
-from service.uploads import MULTIPART, RAW, body_kind, in_thread, receive_clip
+from service.threads import in_thread
+from service.uploads import MULTIPART, RAW, body_kind, receive_clip
 from vidar_det.spikes.sidecar import RecordingOptions
 
 router = APIRouter(tags=["clips"])

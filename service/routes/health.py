@@ -26,6 +26,8 @@ async def live() -> dict[str, bool]:
 async def ready(request: Request) -> dict[str, bool]:
     """Say whether clips are welcome: weights loaded and tried, and room on the spool."""
     parts = parts_of(request)
+    if parts.drain.is_on:
+        raise _not_ready("the service is about to stop")
     if not parts.engine.models:
         raise _not_ready("no weights are loaded yet")
     if not parts.spool.has_room:

@@ -38,11 +38,16 @@ BOX = Detections(
 
 @dataclass
 class ScriptedEngine:
-    """Opens clips as any engine does, and finds one box in each window of 50 planes."""
+    """Opens clips as any engine does, and finds one box in each window of 50 planes.
+
+    While ``hold`` is set, it stops after the first window of each task, having set ``has_begun``.
+    """
 
     failure: Exception | None = None
     is_full: bool = False
     is_endless: bool = False
+    hold: threading.Event = field(default_factory=threading.Event)
+    has_begun: threading.Event = field(default_factory=threading.Event)
     has_ended: threading.Event = field(default_factory=threading.Event)
     tasks: list[Task] = field(default_factory=list)
     ended: int = 0
@@ -66,6 +71,9 @@ class ScriptedEngine:
                 await anyio.lowlevel.checkpoint()  # as an engine waits: a client may go meanwhile
                 found = WindowFound(WindowRecord(number, window.start, 50, window.time_us), BOX)
                 yield found
+                self.has_begun.set()
+                while self.hold.is_set():
+                    await anyio.sleep(0.01)
                 while self.is_endless:
                     yield found
             yield Predictions(
@@ -165,9 +173,9 @@ def sent(clip: Path) -> dict[str, Any]:
 
 
 def files_in(folder: Path) -> list[str]:
-    """Files under a folder, but for the lock."""
+    """Files under a folder, but for the lock and the list of jobs."""
     return sorted(
         file.relative_to(folder).as_posix()
         for file in folder.rglob("*")
-        if file.is_file() and file.name != "lock"
+        if file.is_file() and file.name != "lock" and not file.name.startswith("jobs.sqlite")
     )

@@ -41,6 +41,7 @@ def test_every_example_of_the_documentation_works(call: Caller) -> None:
         "/v1/clips",
         "/v1/clips/demo",
         "/v1/clips/demo/frame",
+        "/v1/jobs",
         "/v2/health/live",
         "/v2/health/ready",
         "/v2",

@@ -300,15 +300,15 @@ def test_a_body_beyond_the_decoded_limit_is_a_413(start: Start, pack: Any) -> No
     assert call.parts.spool.used_bytes == 0
 
 
-def test_a_large_clip_is_answered_in_lines_only(start: Start, sent: dict[str, Any]) -> None:
+def test_a_large_clip_becomes_a_job_unless_lines_are_wanted(
+    start: Start, sent: dict[str, Any]
+) -> None:
     call = start(sync_bytes=len(sent["content"]) - 1)
     answer = call.post("/v1/detect", **sent)
-    assert answer.status_code == 413
-    assert "application/x-ndjson" in answer.json()["detail"]
-    assert answer.json()["limit_bytes"] == len(sent["content"]) - 1
+    assert answer.status_code == 202
+    assert answer.headers["Location"] == f"/v1/jobs/{answer.json()['id']}"
     answer = call.post("/v1/detect", **sent, headers={"Accept": "application/x-ndjson"})
     assert answer.status_code == 200
-    assert spooled(call) == []
 
 
 def test_a_full_spool_is_a_507(start: Start, sent: dict[str, Any]) -> None:
@@ -324,8 +324,3 @@ def test_a_full_engine_is_a_503_that_says_when_to_come_back(
     engine.is_full = True
     answer = call.post("/v1/detect", **sent)
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
-
-
-def test_a_wish_for_a_job_may_be_ignored(call: Caller, sent: dict[str, Any]) -> None:
-    answer = call.post("/v1/detect", **sent, headers={"Prefer": "respond-async"})
-    assert answer.status_code == 200

@@ -1,0 +1,279 @@
+"""Jobs come in and stay, whatever happens to the process: one SQLite file, and its schema.
+
+The write-ahead log is flushed with every change: a job that was promised is found again after a
+crash. What changes with every window, its progress, is not written.
+"""
+
+import contextlib
+import dataclasses
+import json
+import sqlite3
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from service.problems import Problem
+from vidar_det.config import build_spec
+from vidar_det.detector.clip_prediction import Question
+from vidar_det.errors import OutputError
+from vidar_det.spikes.sidecar import RecordingOptions
+
+JobState = Literal["queued", "running", "succeeded", "failed", "cancelled"]
+ENDED: tuple[JobState, ...] = ("succeeded", "failed", "cancelled")
+
+SCHEMA_VERSION = 1
+SCHEMA = f"""
+CREATE TABLE jobs (
+    id TEXT PRIMARY KEY,
+    state TEXT NOT NULL CHECK (state IN {get_args(JobState)}),
+    created REAL NOT NULL,
+    started REAL,
+    finished REAL,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    job_order TEXT NOT NULL,
+    problem TEXT,
+    caller TEXT NOT NULL,
+    idempotency_key TEXT,
+    UNIQUE (caller, idempotency_key)
+) STRICT;
+CREATE INDEX jobs_by_state ON jobs (state, created);
+"""
+COLUMNS = "id, state, created, started, finished, attempts, job_order, problem"
+
+
+@dataclass(frozen=True)
+class JobOrder:
+    """What a job shall do; paths are not part of it, because folders may be moved.
+
+    Attributes:
+        sha256: of the clip.
+        planes: how many of them are looked at.
+        options: what the client and the clip's sidecar said about it.
+        question: which windows, and which boxes are kept.
+        model: name of the weights.
+        request_id: of the request that asked.
+        clip_id: the clip that came along with us; None where the job holds its own.
+    """
+
+    sha256: str
+    planes: int
+    options: RecordingOptions
+    question: Question
+    model: str
+    request_id: str
+    clip_id: str | None = None
+
+    def is_like(self, other: "JobOrder") -> bool:
+        """Whether both ask the same."""
+        return self == dataclasses.replace(other, request_id=self.request_id)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job.
+
+    Attributes:
+        id: its name, made here.
+        state: where it is.
+        created: when it was asked for, in seconds since the epoch; so are the others.
+        started: when it began, the last time.
+        finished: when it ended.
+        attempts: how often it began: more than once where the process ended in between.
+        order: what it shall do.
+        problem: why it failed, as a problem document.
+    """
+
+    id: str
+    state: JobState
+    created: float
+    started: float | None
+    finished: float | None
+    attempts: int
+    order: JobOrder
+    problem: dict[str, Any] | None = None
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing will change any more."""
+        return self.state in ENDED
+
+
+class JobStore:
+    """The jobs of one service; blocking, for any thread.
+
+    Args:
+        path: of the file; made as needed.
+
+    Raises:
+        OutputError: the file holds something else, or cannot be made.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as home:
+        ...     store = JobStore(Path(home) / "jobs.sqlite")
+        ...     order = JobOrder("ab", 100, RecordingOptions(), Question(), "nano", "r1")
+        ...     added = store.add("j1", order, now=0.0, caller="lab")
+        ...     taken = store.take(now=1.0)
+        ...     store.close()
+        ...     added.state, taken.state, taken.order == order
+        ('queued', 'running', True)
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._lock = threading.Lock()
+        try:
+            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = FULL")
+            version = self._db.execute("PRAGMA user_version").fetchone()[0]
+            if version == 0:
+                self._db.executescript(
+                    f"BEGIN; {SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT"
+                )
+        except sqlite3.Error as error:
+            raise OutputError(f"{path}: cannot keep jobs: {error}") from error
+        if version not in (0, SCHEMA_VERSION):
+            raise OutputError(f"{path}: found jobs of version {version}, wanted {SCHEMA_VERSION}")
+
+    def close(self) -> None:
+        """Close the file, once nobody uses it."""
+        with self._lock:
+            self._db.close()
+
+    def add(
+        self, job_id: str, order: JobOrder, now: float, caller: str, key: str | None = None
+    ) -> Job:
+        """Queue a job, unless the caller named its key before.
+
+        Returns:
+            The job, or the one that the key named first, whatever it asks for.
+        """
+        with self._change() as db:
+            if key is not None:
+                where = "caller = ? AND idempotency_key = ?"
+                row = db.execute(f"SELECT {COLUMNS} FROM jobs WHERE {where}", (caller, key))  # noqa: S608 - both are ours
+                if earlier := row.fetchone():
+                    return _job(earlier)
+            text = json.dumps(dataclasses.asdict(order))
+            db.execute(
+                "INSERT INTO jobs (id, state, created, job_order, caller, idempotency_key) "
+                "VALUES (?, 'queued', ?, ?, ?, ?)",
+                (job_id, now, text, caller, key),
+            )
+        return Job(job_id, "queued", now, None, None, 0, order)
+
+    def get(self, job_id: str) -> Job | None:
+        """Look a job up."""
+        found = self._select("WHERE id = ?", job_id)
+        return found[0] if found else None
+
+    def newest(self, most: int) -> list[Job]:
+        """List jobs, newest first."""
+        return self._select("ORDER BY created DESC, rowid DESC LIMIT ?", most)
+
+    def count(self, state: JobState) -> int:
+        """Count the jobs in a state."""
+        with self._lock:
+            row = self._db.execute("SELECT count(*) FROM jobs WHERE state = ?", (state,)).fetchone()
+        return int(row[0])
+
+    def take(self, now: float) -> Job | None:
+        """Begin the oldest queued job; None where there is none."""
+        with self._change() as db:
+            row = db.execute(
+                "UPDATE jobs SET state = 'running', started = ?, attempts = attempts + 1 "  # noqa: S608 - ours
+                "WHERE id = (SELECT id FROM jobs WHERE state = 'queued' "
+                f"ORDER BY created, rowid LIMIT 1) RETURNING {COLUMNS}",
+                (now,),
+            ).fetchone()
+        return None if row is None else _job(row)
+
+    def end(
+        self, job_id: str, state: JobState, now: float, problem: dict[str, Any] | None = None
+    ) -> bool:
+        """End a running job.
+
+        Returns:
+            Whether it was running: one that was cancelled meanwhile stays so.
+        """
+        text = None if problem is None else json.dumps(problem)
+        with self._change() as db:
+            done = db.execute(
+                "UPDATE jobs SET state = ?, finished = ?, problem = ? "
+                "WHERE id = ? AND state = 'running'",
+                (state, now, text, job_id),
+            )
+        return done.rowcount == 1
+
+    def cancel(self, job_id: str, now: float) -> bool:
+        """Cancel a job that has not ended.
+
+        Returns:
+            Whether it had not.
+        """
+        with self._change() as db:
+            done = db.execute(
+                "UPDATE jobs SET state = 'cancelled', finished = ? "
+                "WHERE id = ? AND state IN ('queued', 'running')",
+                (now, job_id),
+            )
+        return done.rowcount == 1
+
+    def requeue(self) -> None:
+        """Queue the jobs again that were running when the process ended; their turn stays."""
+        with self._change() as db:
+            db.execute("UPDATE jobs SET state = 'queued', started = NULL WHERE state = 'running'")
+
+    def worn(self, most_attempts: int) -> list[Job]:
+        """List the running jobs that began too often."""
+        return self._select("WHERE state = 'running' AND attempts >= ?", most_attempts)
+
+    def expire(self, before: float) -> list[str]:
+        """Forget the jobs that ended before a moment.
+
+        Returns:
+            Their ids.
+        """
+        with self._change() as db:
+            rows = db.execute("DELETE FROM jobs WHERE finished < ? RETURNING id", (before,))
+            return [str(row[0]) for row in rows.fetchall()]
+
+    def _select(self, clause: str, *values: Any) -> list[Job]:
+        with self._lock:
+            rows = self._db.execute(f"SELECT {COLUMNS} FROM jobs {clause}", values).fetchall()  # noqa: S608 - ours
+        return [_job(row) for row in rows]
+
+    @contextlib.contextmanager
+    def _change(self) -> Iterator[sqlite3.Connection]:
+        """Change all or nothing.
+
+        Raises:
+            Problem: 507, the disk is full.
+        """
+        with self._lock:
+            try:
+                self._db.execute("BEGIN IMMEDIATE")
+                yield self._db
+                self._db.execute("COMMIT")
+            except BaseException as error:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
+                    raise Problem(507, "spool-full", "the disk has no room for a job") from error
+                raise
+
+
+def _job(row: tuple[Any, ...]) -> Job:
+    job_id, state, created, started, finished, attempts, order, problem = row
+    return Job(
+        id=job_id,
+        state=state,
+        created=created,
+        started=started,
+        finished=finished,
+        attempts=attempts,
+        order=build_spec(JobOrder, json.loads(order), "job"),
+        problem=None if problem is None else json.loads(problem),
+    )
