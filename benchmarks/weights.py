@@ -5,7 +5,8 @@
 Choose on ``val`` (the default) and read ``--split test`` once, when nothing is left to choose. The
 sets are simulated from scenes that training never sees: ``drawn`` and ``motion`` by our own code
 alone, the others from the folders in DATA. A set that lies there already is used as it is. Each set
-gets a folder in OUT with the full report; OUT/SPLIT.json holds the figures that a card states.
+gets a folder in OUT with the full report; OUT/SPLIT.json holds the figures that a card states. When
+both splits are there, OUT/metrics.json and OUT/table.md join them for ``weights/NAME``.
 """
 
 import argparse
@@ -23,6 +24,7 @@ from vidar_det.datasets.footage_choice import FootageSpec
 from vidar_det.datasets.footage_dataset import simulate_annotations
 from vidar_det.datasets.named_scenes import NAMED_SCENES
 from vidar_det.datasets.simulate import SceneSet, simulate_scenes
+from vidar_det.detector.predictor import Detector
 from vidar_det.outputs import write_json
 from vidar_det.spikes.procedural import procedural_backgrounds, procedural_sprites
 from vidar_det.spikes.scene_spec import SceneSpec
@@ -77,6 +79,77 @@ def summary(metrics: Mapping[str, Any]) -> dict[str, Any]:
     return {key: metrics[key] for key in KEPT}
 
 
+def card_figures(detector: Detector, splits: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """What ``weights/NAME/metrics.json`` says: the net, and every set's figures to four digits."""
+    ran = detector.runtime.describe()
+    return {
+        "format": 2,
+        "params": detector.params,
+        "window_planes": detector.spec.window,
+        "steps": detector.spec.encoding.steps,
+        "scored_as": f"stored float16, computed in {ran.name} {ran.precision} on a CPU",
+        "sets": {
+            f"{name}-{split}": brief(figures[f"{name}-{split}"])
+            for name in (*SCENES, "footage")
+            for split, figures in splits.items()
+        },
+    }
+
+
+def brief(figures: Mapping[str, Any]) -> dict[str, Any]:
+    """A set's figures without what a report shows better."""
+    slices = {
+        name: {part: brief_slice(value) for part, value in parts.items()}
+        for name, parts in figures["slices"].items()
+        if len(parts) > 1
+    }
+    headline = {name: digits(figures[name]) for name in ("mAP", "mAP50", "mAP75")}
+    interval = [digits(figures["intervals"]["mAP50"][end]) for end in ("low", "high")]
+    per_class = {
+        name: {key: digits(value) for key, value in of_class.items()}
+        for name, of_class in figures["per_class"].items()
+    }
+    return {
+        "images": figures["images"],
+        **headline,
+        "mAP50_interval": interval,
+        "per_class": per_class,
+        "slices": slices,
+    }
+
+
+def brief_slice(figures: Mapping[str, Any]) -> dict[str, Any]:
+    """AP50 of a slice, over all and per class, and how many objects it has."""
+    return {
+        "objects": figures["objects"],
+        "mAP50": digits(figures["mAP50"]["value"]),
+        "AP50": {name: digits(of["AP50"]) for name, of in figures["per_class"].items()},
+    }
+
+
+def digits(value: float | int | None) -> float | int | None:
+    """Four digits; a count stays whole, and what is unknown stays unknown."""
+    return round(value, 4) if isinstance(value, float) else value
+
+
+def card_table(sets: Mapping[str, Any]) -> str:
+    """The table of a card, in Markdown."""
+    classes = list(next(iter(sets.values()))["per_class"])
+    lines = [
+        f"| set | AP50 (95 %) | mAP | {' | '.join(classes)} |",
+        "|---|---|---|" + "---|" * len(classes),
+    ]
+    for name, figures in sets.items():
+        low, high = figures["mAP50_interval"]
+        cells = [
+            f"{of['AP50']:.3f} ({of['objects']})" if of["objects"] else "-"
+            for of in figures["per_class"].values()
+        ]
+        score = f"{figures['mAP50']:.3f} ({low:.2f}-{high:.2f})"
+        lines.append(f"| {name} | {score} | {figures['mAP']:.3f} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
 def main() -> None:
     """Make the sets, score the weights on each, print a line for each."""
     parser = argparse.ArgumentParser(
@@ -103,7 +176,15 @@ def main() -> None:
             for key, value in metrics["per_class"].items()
         )
         print(f"{folder.name:14} AP50 {metrics['mAP50']:.3f} mAP {metrics['mAP']:.3f}  {classes}")
+    if arguments.only:
+        return
     write_json(arguments.out / f"{arguments.split}.json", kept, overwrite=True)
+    written = {split: arguments.out / f"{split}.json" for split in SEEDS}
+    if all(path.exists() for path in written.values()):
+        splits = {split: json.loads(path.read_text()) for split, path in written.items()}
+        figures = card_figures(detector, splits)
+        write_json(arguments.out / "metrics.json", figures, overwrite=True)
+        (arguments.out / "table.md").write_text(card_table(figures["sets"]), encoding="utf-8")
 
 
 if __name__ == "__main__":
