@@ -348,6 +348,10 @@ def predict(
     timeout_s: Annotated[
         float, typer.Option("--timeout", help="Seconds without planes that end --follow.")
     ] = 10.0,
+    drop_late: Annotated[
+        bool,
+        typer.Option("--drop-late", help="With --follow: drop, and count, windows that come late."),
+    ] = False,
     width: WidthOption = None,
     height: HeightOption = None,
     layout: LayoutOption = "auto",
@@ -370,7 +374,7 @@ def predict(
     name in --out.
     """
     from vidar_det.commands.compute import prepare_compute
-    from vidar_det.commands.follow import follow_recording
+    from vidar_det.commands.follow import FollowSettings, follow_recording
     from vidar_det.commands.predict import PredictSettings, predict_sources
     from vidar_det.commands.progress import progress
     from vidar_det.commands.tables import show_predictions
@@ -393,7 +397,8 @@ def predict(
     if is_followed:
         if len(sources) != 1:
             raise typer.BadParameter("--follow takes one recording")
-        args = (detector, sources[0], options, out, settings, timeout_s)
+        keeping_up = FollowSettings(timeout_s, drop_late)
+        args = (detector, sources[0], options, out, settings, keeping_up)
         summaries = [follow_recording(*args, _print_window)]
     else:
         with progress("predict", "windows") as report:

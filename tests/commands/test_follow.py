@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from vidar_det.cli import app
-from vidar_det.commands.follow import follow_recording
+from vidar_det.commands.follow import FollowSettings, follow_recording
 from vidar_det.commands.predict import PredictSettings, predict_recording
 from vidar_det.detections.boxes import Detections
 from vidar_det.detections.predictions import WindowRecord
@@ -21,6 +21,7 @@ from vidar_det.spikes.sidecar import RecordingOptions
 from vidar_det.spikes.stream import Sensor
 
 OPTIONS = RecordingOptions(64, 64, "plain")
+QUICK = FollowSettings(timeout_s=1.0)
 EVERYTHING = PredictSettings(thresholds=Thresholds(conf=0.05), video=False)
 
 
@@ -61,7 +62,13 @@ def test_the_same_is_found_as_in_the_finished_recording(
 ) -> None:
     told: list[tuple[WindowRecord, Detections]] = []
     summary = follow_recording(
-        detector, camera, OPTIONS, tmp_path / "live", EVERYTHING, 1.0, lambda *one: told.append(one)
+        detector,
+        camera,
+        OPTIONS,
+        tmp_path / "live",
+        EVERYTHING,
+        QUICK,
+        lambda *one: told.append(one),
     )
     predict_recording(detector, open_recording(whole), tmp_path / "late", EVERYTHING)
     live, late = (
@@ -84,15 +91,16 @@ def test_whatever_ends_it_what_was_found_is_kept(
             raise ending
 
     with pytest.raises(ending):
-        follow_recording(detector, camera, OPTIONS, tmp_path / "out", EVERYTHING, 1.0, stop)
+        follow_recording(detector, camera, OPTIONS, tmp_path / "out", EVERYTHING, QUICK, stop)
     found = json.loads((tmp_path / "out/predictions.json").read_text())
     assert [image["plane_start"] for image in found["images"]] == [0, 128]
 
 
 def test_nothing_in_time_leaves_nothing(detector: Detector, tmp_path: Path) -> None:
+    patience, out = FollowSettings(timeout_s=0.05), tmp_path / "out"
     with pytest.raises(SourceError, match="found nothing, wanted a recording"):
-        follow_recording(detector, tmp_path / "none.dat", OPTIONS, tmp_path / "out", timeout_s=0.05)
-    assert list((tmp_path / "out").iterdir()) == []
+        follow_recording(detector, tmp_path / "none.dat", OPTIONS, out, keeping_up=patience)
+    assert list(out.iterdir()) == []
 
 
 def test_the_command_prints_a_line_for_each_window(
@@ -106,6 +114,18 @@ def test_the_command_prints_a_line_for_each_window(
     assert [line["plane_start"] for line in lines] == [0, 128, 256]
     document = json.loads((tmp_path / "out/predictions.json").read_text())
     assert [one for line in lines for one in line["detections"]] == document["detections"]
+
+
+def test_late_windows_are_dropped_on_request_and_counted(
+    whole: Path, fresh_weights: Path, tmp_path: Path
+) -> None:
+    words = ("predict", whole, "--follow", "--timeout", "0.05", "--weights", fresh_weights)
+    words = (*words, "--runtime", "torch", "--drop-late", "--out", tmp_path / "out")
+    done = CliRunner().invoke(app, [str(word) for word in words])
+    assert done.exit_code == 0
+    document = json.loads((tmp_path / "out/predictions.json").read_text())
+    assert [image["plane_start"] for image in document["images"]] == [256]
+    assert "2 windows came too late and were dropped" in document["warnings"]
 
 
 def test_only_one_recording_is_followed(whole: Path, tmp_path: Path) -> None:

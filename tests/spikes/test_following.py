@@ -68,6 +68,20 @@ def test_a_growing_file_gives_every_window_once(stride: int, tmp_path: Path) -> 
         assert np.array_equal(window, some[start : start + 4])
 
 
+@pytest.mark.parametrize(("newest", "kept"), [(1, [16]), (2, [12, 16]), (9, [0, 4, 8, 12, 16])])
+def test_whoever_looks_late_gets_the_newest_and_the_others_are_counted(
+    newest: int, kept: list[int], tmp_path: Path
+) -> None:
+    path = tmp_path / "camera.dat"
+    path.write_bytes(packed(planes(23), tmp_path))
+    spec = FollowSpec(4, 4, timeout_s=3, poll_s=1, newest=newest)
+    (late, rest) = follow(path, OPTIONS, spec, sleep=lambda _: None)
+    windows = late.recording.windows(4, 4, late.start, late.stop)
+    assert [window.start for window in windows] == kept
+    assert late.dropped == 5 - len(kept)
+    assert (rest.start, rest.stop, rest.dropped) == (20, 23, 0)
+
+
 def test_numbered_files_may_appear(tmp_path: Path) -> None:
     some, folder = planes(12), tmp_path / "camera"
     folder.mkdir()

@@ -3,7 +3,7 @@
 import contextlib
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +26,20 @@ Report = Callable[[WindowRecord, Detections], None]
 """Told of each window as soon as it was looked at."""
 
 
+@dataclass(frozen=True)
+class FollowSettings:
+    """How to keep up with a camera.
+
+    Attributes:
+        timeout_s: the recording has ended when nothing has come for so long.
+        drop_late: look at the newest windows only, where more have come than can be worked on at
+            once; otherwise every window is looked at, however late.
+    """
+
+    timeout_s: float = 10.0
+    drop_late: bool = False
+
+
 class _Watch:
     """A detector that looks at whatever has come."""
 
@@ -34,13 +48,20 @@ class _Watch:
         self.kept = class_ids_of(question.classes, detector.spec.classes)
         self.times, self.total_s = StageTimes(), 0.0
         self.last: Stretch | None = None
-        self.windows = 0
+        self.windows, self.dropped = 0, 0
         self.per_class = np.zeros(len(detector.spec.classes), np.int64)
-        self.warnings: list[str] = []
+        self.said: list[str] = []
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a reader of the results should know."""
+        late = f"{self.dropped} windows came too late and were dropped"
+        return (*self.said, *((late,) if self.dropped else ()))
 
     def look(self, stretch: Stretch, spec: FollowSpec) -> Iterator[tuple[WindowRecord, Detections]]:
         """Detect in all windows of a stretch; each counts on from the last."""
         self.last = stretch
+        self.dropped += stretch.dropped
         before_us = stretch.before * 1e6 / stretch.recording.sensor.rate_hz
         begin = time.perf_counter()
         for window, everything in self.detector.stream(
@@ -67,7 +88,7 @@ def follow_recording(
     options: RecordingOptions,
     out: str | Path,
     settings: PredictSettings | None = None,
-    timeout_s: float = 10.0,
+    keeping_up: FollowSettings | None = None,
     report: Report = lambda window, found: None,
 ) -> PredictionSummary:
     """Detect objects in a recording while a camera writes it.
@@ -81,7 +102,7 @@ def follow_recording(
         options: what the files do not say.
         out: folder of the results.
         settings: how to look; a video is not made.
-        timeout_s: how long to wait for more.
+        keeping_up: how long to wait for more, and whether to drop what is late.
         report: told of each window at once.
 
     Returns:
@@ -101,13 +122,16 @@ def follow_recording(
     settings = settings or PredictSettings()
     selection = settings.selection
     window = selection.window or detector.spec.window
-    spec = FollowSpec(window, selection.stride or window, timeout_s)
+    keeping_up = keeping_up or FollowSettings()
+    newest = detector.runtime.side_by_side if keeping_up.drop_late else None
+    stride = selection.stride or window
+    spec = FollowSpec(window, stride, keeping_up.timeout_s, newest=newest)
     question = Question(selection, settings.thresholds, settings.classes)
     watch = _Watch(detector, question)
     folder = prepare_output_folder(out, settings.overwrite)
     with EnvelopeWriter(folder) as envelope, contextlib.ExitStack() as ending:
         ending.callback(_finish, watch, envelope, folder)
-        for stretch in follow(path, options, spec, watch.warnings.append):
+        for stretch in follow(path, options, spec, watch.said.append):
             for record, found in watch.look(stretch, spec):
                 envelope.add(record, found)
                 report(record, found)

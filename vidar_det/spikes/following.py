@@ -25,6 +25,8 @@ class FollowSpec:
         stride: planes from one window to the next.
         timeout_s: the recording has ended when nothing has come for so long.
         poll_s: time between two looks.
+        newest: whoever looks so late that more windows have come gets the newest so many, and the
+            others are dropped; None drops nothing.
 
     Raises:
         ConfigError: a number is not positive.
@@ -34,9 +36,11 @@ class FollowSpec:
     stride: int
     timeout_s: float = 10.0
     poll_s: float = 0.02
+    newest: int | None = None
 
     def __post_init__(self) -> None:
-        if min(self.window, self.stride, self.timeout_s, self.poll_s) <= 0:
+        numbers = (self.window, self.stride, self.timeout_s, self.poll_s, self.newest or 1)
+        if min(numbers) <= 0:
             raise ConfigError(f"follow: found {self}, wanted positive numbers")
 
 
@@ -49,12 +53,14 @@ class Stretch:
         start: first plane of the first window.
         stop: one past the last plane.
         before: planes of earlier recordings under the same name, which a new one replaced.
+        dropped: windows before ``start`` that came too late to be looked at.
     """
 
     recording: SpikeStream
     start: int
     stop: int
     before: int
+    dropped: int = 0
 
 
 def follow(
@@ -176,10 +182,9 @@ class _Follower:
         start, length, stride = self.position, self.spec.window, self.spec.stride
         if start + length > len(recording):
             return None
-        last = None
-        for window in recording.windows(length, stride, start, len(recording)):
-            last = window.start
-        if last is None:
+        starts = [window.start for window in recording.windows(length, stride, start)]
+        if not starts:
             return None
-        self.position = last + stride
-        return Stretch(recording, start, last + length, self.before)
+        self.position = starts[-1] + stride
+        dropped = max(0, len(starts) - (self.spec.newest or len(starts)))
+        return Stretch(recording, starts[dropped], starts[-1] + length, self.before, dropped)
