@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import functools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import anyio
 from fastapi import FastAPI
@@ -16,12 +16,24 @@ from service.docs import install_docs
 from service.drain import DrainGuard
 from service.engines import Engine
 from service.guards import SecurityHeaders, SiteGuard, own_names
+from service.in_place import PlacedRecording, place_recording
 from service.keys import KeyGuard, KeyRing, read_keys
 from service.limits import BodyGuard, CallGuard
 from service.log import log_failure
 from service.parts import Parts, build_parts
 from service.problems import install_handlers
-from service.routes import clips, detect, health, jobs, metrics
+from service.routes import (
+    clips,
+    detect,
+    film,
+    geometry,
+    health,
+    jobs,
+    metrics,
+    replay,
+    sessions,
+)
+from service.routes.viewer import install_viewer
 from service.schemas import PROBLEMS
 from service.settings import Settings
 from service.threads import in_thread
@@ -30,12 +42,15 @@ from vidar_det import __version__
 SWEEP_S = 60.0  # from one look for clips that nobody used to the next
 
 
-def create_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
+def create_app(
+    settings: Settings, engine: Engine | None = None, placed: Sequence[PlacedRecording] = ()
+) -> FastAPI:
     """Make the service. Nothing outside the application is touched before its lifespan begins.
 
     Args:
         settings: what it is told.
         engine: where detectors run; by default the one that the settings name.
+        placed: recordings to be shown where they lie.
 
     Returns:
         An ASGI application; several may live in one process, on different ``data_dir``.
@@ -63,10 +78,11 @@ def create_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
         responses=PROBLEMS,
         middleware=_layers(parts, read_keys(settings)),
     )
-    app.state.parts = parts
+    app.state.parts, app.state.placed = parts, tuple(placed)
     install_handlers(app, hidden_folders(parts.spool))
-    for module in (detect, jobs, clips, health, metrics):
+    for module in (detect, jobs, clips, geometry, film, replay, sessions, health, metrics):
         app.include_router(module.router)
+    install_viewer(app)
     install_docs(app)
     return app
 
@@ -79,7 +95,7 @@ def _layers(parts: Parts, keys: KeyRing) -> list[Middleware]:
         Middleware(AccessLog, metrics=parts.metrics),
         Middleware(DrainGuard, drain=parts.drain),
         Middleware(SiteGuard, hosts=own_names(settings), origins=settings.origins),
-        Middleware(KeyGuard, keys=keys),
+        Middleware(KeyGuard, keys=keys, passes=parts.passes),
         Middleware(CallGuard, per_minute=settings.calls_per_minute, at_once=settings.calls_at_once),
         Middleware(
             BodyGuard, limit_bytes=settings.max_body_bytes, timeout_s=settings.client_timeout_s
@@ -104,6 +120,9 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     await in_thread(parts.spool.open)
     try:
         await in_thread(parts.clips.open)
+        for one in app.state.placed:
+            place = functools.partial(place_recording, parts.spool, one, parts.settings.max_pixels)
+            parts.clips.offer(await in_thread(place))
         await in_thread(parts.jobs.open)
         try:
             await parts.engine.start()

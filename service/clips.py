@@ -24,9 +24,15 @@ from vidar_det.config import build_spec
 from vidar_det.detections.predictions import ClipRecord
 from vidar_det.detector.clip_prediction import describe_clip
 from vidar_det.errors import VidarError
+from vidar_det.outputs import atomic_path
 from vidar_det.spikes.demo import RECORDING_FILE, find_demo
 from vidar_det.spikes.selection import recording_warnings
-from vidar_det.spikes.sidecar import RecordingOptions, sidecar_path, sidecar_text
+from vidar_det.spikes.sidecar import (
+    RecordingOptions,
+    complete_options,
+    sidecar_path,
+    sidecar_text,
+)
 
 NOTE_FILE = "clip.json"
 DEMO_ID = "demo"
@@ -42,6 +48,7 @@ class ClipNote:
         created: when it arrived, ISO 8601.
         clip: geometry and the like.
         warnings: what its reader should know.
+        name: what people call it; never part of a path.
     """
 
     id: str
@@ -49,6 +56,7 @@ class ClipNote:
     created: str
     clip: ClipRecord
     warnings: tuple[str, ...] = ()
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -59,11 +67,13 @@ class Clip:
         path: of the file; its sidecar lies beside it.
         note: what is known about it.
         is_ours: came along, and cannot be deleted.
+        is_in_place: lies elsewhere on this machine, and may grow.
     """
 
     path: Path
     note: ClipNote
     is_ours: bool = False
+    is_in_place: bool = False
 
 
 class ClipStore:
@@ -134,12 +144,13 @@ class ClipStore:
                 if doomed is not None:
                     self.erase(doomed)
 
-    def admit(self, received: Received, options: RecordingOptions) -> Clip:
+    def admit(self, received: Received, options: RecordingOptions, name: str = "") -> Clip:
         """Look at a clip that arrived, and keep it; blocking, in any thread.
 
         Args:
             received: the clip.
             options: what the client said about it.
+            name: what people call it.
 
         Returns:
             The clip, not yet listed: see ``add``.
@@ -156,6 +167,7 @@ class ClipStore:
             created=_moment(self._clock()),
             clip=describe_clip(recording, received.sha256),
             warnings=recording_warnings(recording),
+            name=name,
         )
         _write_file(draft, draft.folder / NOTE_FILE, json.dumps(dataclasses.asdict(note)))
         draft.keep(self._home / draft.name)
@@ -165,6 +177,40 @@ class ClipStore:
         """List a clip that was admitted."""
         self._clips[clip.note.id] = clip
         self._used_at[clip.note.id] = self._clock()
+
+    def offer(self, clip: Clip) -> None:
+        """List a clip that is not on the spool, or a clip that was listed, described anew."""
+        self._clips[clip.note.id] = clip
+
+    def reshape(self, clip: Clip, options: RecordingOptions) -> Clip:
+        """Read a clip with another geometry from now on; blocking, in any thread.
+
+        Args:
+            clip: what is listed.
+            options: what its bytes do not say; what they leave open stays as it was.
+
+        Returns:
+            The clip, not yet listed: see ``offer``.
+
+        Raises:
+            Problem: 403, it came along.
+            VidarError: it cannot be read so; nothing has changed.
+        """
+        if clip.is_ours and not clip.is_in_place:
+            raise Problem(403, "clip-is-ours", f"clip {clip.note.id!r} came along and stays")
+        recording = open_clip(clip.path, options, self._settings.max_pixels)
+        sidecar = sidecar_path(clip.path)
+        sidecar.write_text(sidecar_text(complete_options(clip.path, options)), encoding="utf-8")
+        note = dataclasses.replace(
+            clip.note,
+            clip=describe_clip(recording, clip.note.clip.sha256),
+            warnings=recording_warnings(recording),
+        )
+        if not clip.is_ours:
+            text = json.dumps(dataclasses.asdict(note))
+            with atomic_path(clip.path.parent / NOTE_FILE, overwrite=True) as partial:
+                partial.write_text(text, encoding="utf-8")
+        return dataclasses.replace(clip, note=note)
 
     def remove(self, clip_id: str) -> Clip | None:
         """Take a clip off the list.
@@ -228,7 +274,8 @@ def _demo_clip() -> Clip:
     content = path.read_bytes()
     recording = open_clip(path, RecordingOptions(), max_pixels=len(content) * 8)
     clip = describe_clip(recording, hashlib.sha256(content).hexdigest())
-    note = ClipNote(DEMO_ID, len(content), _moment(path.stat().st_mtime), clip)
+    created = _moment(path.stat().st_mtime)
+    note = ClipNote(DEMO_ID, len(content), created, clip, name=RECORDING_FILE)
     return Clip(path, note, is_ours=True)
 
 

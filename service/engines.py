@@ -39,7 +39,7 @@ class Task:
 
     Attributes:
         clip: path of the file.
-        sha256: of the file.
+        sha256: of the file; empty where nobody computed it.
         options: what the client said about it, over its sidecar.
         question: which windows, and which boxes are kept.
         model: name of the weights.
@@ -198,7 +198,7 @@ class InlineEngine:
                 spikes = window.counts(detector.spec.encoding.bins)
                 metrics.firing_rate.observe(float(np.mean(spikes)) * len(spikes) / window.length)
             yield WindowFound(record, found)
-        yield prediction.frame(task.sha256, task.request_id)
+        yield prediction.frame(task.sha256 or None, task.request_id)
 
 
 def build_engine(settings: Settings, metrics: Metrics) -> Engine:

@@ -10,7 +10,7 @@ import re
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.problems import Problem, problem_response
+from service.problems import Problem, refuse
 from service.settings import Settings
 
 EVERY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104 - compared with, not listened on
@@ -67,13 +67,13 @@ class SiteGuard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection; see ASGI."""
-        if scope["type"] != "http":
+        if scope["type"] not in ("http", "websocket"):
             await self.app(scope, receive, send)
             return
         headers = Headers(scope=scope)
         problem = self._check(headers.getlist("host"), headers.getlist("origin"))
         if problem is not None:
-            await problem_response(scope, problem)(scope, receive, send)
+            await refuse(problem, scope, receive, send)
             return
         await self.app(scope, receive, send)
 

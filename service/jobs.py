@@ -286,8 +286,8 @@ class Jobs:
 
 
 def sha256_of(source: Received | Clip) -> str:
-    """Digest of a clip, wherever it came from."""
-    return source.sha256 if isinstance(source, Received) else str(source.note.clip.sha256)
+    """Digest of a clip, wherever it came from; empty where nobody computed it."""
+    return source.sha256 if isinstance(source, Received) else source.note.clip.sha256 or ""
 
 
 def _document(job: Job, problem: Problem) -> dict[str, object]:

@@ -5,16 +5,23 @@ import hmac
 import re
 import secrets
 from dataclasses import dataclass
+from urllib.parse import parse_qs
 
 from starlette.datastructures import Headers
+from starlette.requests import cookie_parser
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from service.problems import Problem, problem_response
+from service.passes import COOKIE, Passes
+from service.problems import Problem, refuse
 from service.settings import Settings
+from service.sign_in import sign_in_page
 from vidar_det.errors import ConfigError
 
 OPEN_PATHS = "/v2/health/"
 """What begins so needs no key: probes have none."""
+
+TICKET_PATHS = ("/v1/replay/", "/v1/jobs/")
+"""Sockets and event streams, which pages open without headers of their own."""
 
 KEY_LINE = re.compile(r"(?P<name>[A-Za-z0-9._-]{1,64}):(?P<digest>[0-9a-fA-F]{64})")
 
@@ -109,20 +116,25 @@ class KeyGuard:
     Args:
         app: the layers below; they find the caller's name in the request's state.
         keys: the keys.
+        passes: what holders of a key were given.
     """
 
-    def __init__(self, app: ASGIApp, keys: KeyRing) -> None:
-        self.app, self.keys = app, keys
+    def __init__(self, app: ASGIApp, keys: KeyRing, passes: Passes) -> None:
+        self.app, self.keys, self.passes = app, keys, passes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection; see ASGI."""
-        if scope["type"] != "http" or scope["path"].startswith(OPEN_PATHS):
+        is_ours = scope["type"] in ("http", "websocket")
+        if not is_ours or scope["path"].startswith(OPEN_PATHS):
             await self.app(scope, receive, send)
             return
         client = scope.get("client")
         caller: str | None = f"address {client[0]}" if client else "address unknown"
         if self.keys:
-            caller = self.keys.holder(_presented(Headers(scope=scope)))
+            caller = self._holder(scope)
+        if caller is None and _wants_page(scope):
+            await sign_in_page()(scope, receive, send)
+            return
         if caller is None:
             problem = Problem(
                 401,
@@ -130,10 +142,27 @@ class KeyGuard:
                 "wanted a key this service knows, as Authorization: Bearer or X-API-Key",
                 headers={"WWW-Authenticate": 'Bearer realm="vidar-det"'},
             )
-            await problem_response(scope, problem)(scope, receive, send)
+            await refuse(problem, scope, receive, send)
             return
-        scope["state"]["caller"] = caller
+        scope.setdefault("state", {})["caller"] = caller
         await self.app(scope, receive, send)
+
+    def _holder(self, scope: Scope) -> str | None:
+        """Name who shows a key, or a pass: the cookie, or a ticket where headers cannot be set."""
+        headers = Headers(scope=scope)
+        shown = _presented(headers)
+        if shown:
+            return self.keys.holder(shown)
+        given = cookie_parser(headers.get("cookie", "")).get(COOKIE, "")
+        if scope["path"].startswith(TICKET_PATHS):
+            tickets = parse_qs(scope["query_string"].decode("latin-1")).get("ticket", [])
+            given = tickets[0] if tickets else given
+        return self.passes.holder(given)
+
+
+def _wants_page(scope: Scope) -> bool:
+    accepted = Headers(scope=scope).get("accept", "")
+    return scope["type"] == "http" and scope["path"] == "/" and "text/html" in accepted
 
 
 def _presented(headers: Headers) -> str:

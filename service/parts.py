@@ -9,6 +9,9 @@ from service.drain import Drain
 from service.engines import Engine, build_engine
 from service.jobs import Jobs
 from service.metrics import Metrics
+from service.passes import Passes
+from service.replay.lookout import Lookout
+from service.scores import read_scores
 from service.settings import Settings
 from service.spool import Spool
 
@@ -23,6 +26,8 @@ class Parts:
         spool: where bytes lie.
         clips: which clips there are.
         engine: where detectors run.
+        passes: what pages open sockets with.
+        lookout: looks ahead of viewers.
         drain: whether the service is about to stop.
         jobs: what is worked on while nobody waits.
     """
@@ -32,6 +37,8 @@ class Parts:
     spool: Spool
     clips: ClipStore
     engine: Engine
+    passes: Passes
+    lookout: Lookout
     drain: Drain
     jobs: Jobs
 
@@ -49,7 +56,17 @@ def build_parts(settings: Settings, engine: Engine | None = None) -> Parts:
     engine = engine or build_engine(settings, metrics)
     drain = Drain()
     jobs = Jobs(settings, metrics, spool, clips, engine, drain)
-    return Parts(settings, metrics, spool, clips, engine, drain, jobs)
+    return Parts(
+        settings,
+        metrics,
+        spool,
+        clips,
+        engine,
+        Passes(),
+        Lookout(engine, read_scores(settings.models)),
+        drain,
+        jobs,
+    )
 
 
 def parts_of(request: Request) -> Parts:

@@ -10,7 +10,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
-from starlette.types import Scope
+from starlette.types import Receive, Scope, Send
 
 from vidar_det.errors import (
     ConfigError,
@@ -100,6 +100,14 @@ def problem_response(scope: Scope, problem: Problem) -> Response:
         headers=problem.headers,
         media_type=PROBLEM_TYPE,
     )
+
+
+async def refuse(problem: Problem, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer a request with a problem, or close a WebSocket before it opens (403)."""
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.close", "code": 1008, "reason": problem.kind})
+        return
+    await problem_response(scope, problem)(scope, receive, send)
 
 
 def to_problem(error: VidarError, hidden: Iterable[Path]) -> Problem:

@@ -115,6 +115,7 @@ class ClipAnswer(BaseModel):
     created: str
     clip: ClipRecord
     warnings: list[str]
+    name: str = Field("", description="What people call it.")
 
 
 class ClipList(BaseModel):

@@ -21,6 +21,12 @@ ClipId = Annotated[str, Path(description="As POST /v1/clips named it.", examples
 PICTURES: dict[int | str, dict[str, Any]] = {200: binary("The picture.", *PICTURE_TYPES)}
 
 
+class AddQuery(RecordingQuery):
+    """What a clip's bytes do not say, and what to call it."""
+
+    name: str = Field("", max_length=200, description="What people call it.")
+
+
 class FrameQuery(StrictQuery):
     """Which picture of a clip."""
 
@@ -42,14 +48,14 @@ async def list_clips(request: Request) -> ClipList:
 
 @router.post("/v1/clips", status_code=201, openapi_extra=clip_body(with_reference=False))
 async def add_clip(
-    request: Request, response: Response, query: Annotated[RecordingQuery, Query()]
+    request: Request, response: Response, query: Annotated[AddQuery, Query()]
 ) -> ClipAnswer:
     """Send a clip to stay, to be looked at by its id as often as wanted."""
     parts = parts_of(request)
     body_kind(request, RAW, MULTIPART)
     received = await receive_clip(request, parts)
     try:
-        clip = await in_thread(lambda: parts.clips.admit(received, query.options()))
+        clip = await in_thread(lambda: parts.clips.admit(received, query.options(), query.name))
     except BaseException:
         await in_thread(received.draft.discard)
         raise
@@ -91,5 +97,6 @@ async def frame(
 
 
 def _answer(clip: Clip, response: Response) -> ClipAnswer:
-    response.headers["ETag"] = f'"{clip.note.clip.sha256}"'
+    if clip.note.clip.sha256 is not None:
+        response.headers["ETag"] = f'"{clip.note.clip.sha256}"'
     return ClipAnswer.model_validate(clip.note, from_attributes=True)

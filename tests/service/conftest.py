@@ -78,7 +78,7 @@ class ScriptedEngine:
                     yield found
             yield Predictions(
                 ModelRecord("nano", "1", 9, 2),
-                describe_clip(recording, task.sha256),
+                describe_clip(recording, task.sha256 or None),
                 CLASSES,
                 (),
                 (),

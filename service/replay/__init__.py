@@ -1,0 +1,1 @@
+"""One viewer's channel: commands come in over a WebSocket, pictures and boxes go out."""

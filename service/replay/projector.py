@@ -1,0 +1,120 @@
+"""A viewer's wishes and credits come in; the pictures under the play head go out in time.
+
+A picture costs a credit. When none is left the play head runs on: what it passes meanwhile is
+dropped, and never shown late.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable
+
+from service.replay.link import Link
+from service.replay.pictures import PLAYING_QUALITY, STILL_QUALITY
+from service.replay.player import Player
+from service.replay.protocol import MOST_CREDITS, Watch
+from service.replay.source import Reel
+from service.threads import in_thread
+
+
+class Projector:
+    """Shows one recording to one viewer.
+
+    Args:
+        link: to the viewer.
+        reel: the recording.
+        on_move: told whenever the play head has moved.
+
+    Attributes:
+        wish: what the viewer asked for last.
+        player: the play head.
+        reel: the recording as it is by now.
+    """
+
+    def __init__(self, link: Link, reel: Reel, on_move: Callable[[], None]) -> None:
+        self.link, self.reel, self._on_move = link, reel, on_move
+        self.player = Player(len(reel.recording))
+        self.wish = Watch(type="watch", generation=0)
+        self._is_new, self._credits = False, 0
+        self._wake = asyncio.Event()
+
+    @property
+    def plane(self) -> int:
+        """The plane under the play head, now."""
+        return self.player.at(time.monotonic())
+
+    def obey(self, wish: Watch) -> None:
+        """Do what the viewer wishes from now on."""
+        now, planes = time.monotonic(), len(self.reel.recording)
+        plane = self.player.at(now) if wish.plane is None else min(wish.plane, planes - 1)
+        runs = wish.playing and not wish.follow
+        planes_per_s = self.reel.recording.sensor.rate_hz * wish.speed if runs else 0.0
+        if wish.follow:
+            plane = planes - 1
+        elif runs and wish.loop is None and plane == planes - 1:  # at the end: once more
+            plane = 0
+        self.player = Player(planes, planes_per_s, plane, now, wish.loop)
+        self.wish, self._is_new = wish, True
+        self._wake.set()
+        self._on_move()
+
+    def grant(self, credits: int) -> None:
+        """Allow so many pictures more."""
+        self._credits = min(MOST_CREDITS, self._credits + credits)
+        self._wake.set()
+
+    def change(self, reel: Reel) -> None:
+        """Go on with a recording that has become another."""
+        now, planes = time.monotonic(), len(reel.recording)
+        self.reel, self.player = reel, self.player.grown(planes, now)
+        if self.wish.follow:
+            self.player = Player(planes, 0.0, planes - 1, now)
+        self._wake.set()
+        self._on_move()
+
+    async def run(self) -> None:
+        """Show pictures until cancelled."""
+        shown: int | None = None
+        tick = time.monotonic()
+        while True:
+            self._wake.clear()
+            now = time.monotonic()
+            if self._is_new:
+                self._is_new, tick = False, now
+                shown = None if self.wish.picture or self.wish.playing else self.plane
+                await self.link.say(
+                    "now", generation=self.wish.generation, sequence=self.link.sequence
+                )
+            if self._credits and now >= tick:
+                tick = max(tick + 1 / self.wish.fps, now)
+                plane = self.plane
+                if plane != shown:
+                    await self._show(plane)
+                    shown = plane
+                    self._on_move()
+                await self._end(plane)
+            await self._rest(tick)
+
+    async def _show(self, plane: int) -> None:
+        wish, lightbox = self.wish, self.reel.lightbox
+        quality = PLAYING_QUALITY if wish.playing else STILL_QUALITY
+        shown, payload = await in_thread(
+            lambda: lightbox.jpeg(wish.view, plane, wish.window, quality)
+        )
+        if self.wish is wish:  # else the viewer has changed its mind meanwhile
+            self._credits -= 1
+            await self.link.show(shown, payload)
+
+    async def _end(self, shown: int) -> None:
+        """Stop at the end of the recording, once its last plane was shown."""
+        last = self.player.planes - 1
+        if shown == last and self.player.has_ended(time.monotonic()):
+            self.player = Player(self.player.planes, 0.0, last)
+            await self.link.say("ended", generation=self.wish.generation)
+
+    async def _rest(self, tick: float) -> None:
+        """Wait for the next tick while the head runs; for a wish or a credit otherwise."""
+        is_running = self.player.planes_per_s > 0 and self._credits > 0
+        wait_s = max(0.0, tick - time.monotonic()) if is_running else None
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._wake.wait(), wait_s)

@@ -1,0 +1,249 @@
+// The page comes to life: an address chooses a clip, a player plays it, the stage shows it.
+
+import { readAddress, writeAddress } from "./address.js";
+import { capitalised, listGeometries, Refusal, settleGeometry } from "./api.js";
+import { formatCount, formatTime } from "./clock.js";
+import { bind, onClick } from "./controls.js";
+import { saveJson, saveMp4, savePng, selection } from "./exports.js";
+import { askGeometry } from "./geometry.js";
+import * as panels from "./panels.js";
+import { Player } from "./player.js";
+import { Shelf } from "./shelf.js";
+import { Stage } from "./stage.js";
+
+const { element, input, setText } = panels;
+const REST_MS = 250;
+
+/** @type {import("./types.js").Filter} */
+const filter = { confidence: 0.25, hidden: new Set() };
+const stage = new Stage(filter);
+const shelf = new Shelf(complain);
+/** @type {Player | null} */
+let player = null;
+let hadBoxes = false;
+let restTimer = 0;
+
+/** @param {string} sentence to be read above everything; an empty one takes it away */
+function complain(sentence) {
+  element("notice").hidden = !sentence;
+  setText("notice", sentence ? capitalised(sentence) : "");
+}
+
+/** @param {string} sentence for the status line; an empty one tells where the play head is */
+function say(sentence) {
+  let words = sentence;
+  if (!sentence && player?.clock) {
+    const time = formatTime(player.clock.seconds(player.plane));
+    const place = `plane ${formatCount(player.plane)}, ${time}`;
+    words = `${player.isPlaying ? "Playing from" : "At"} ${place}: ${stage.found().words}`;
+  }
+  setText("status", capitalised(words));
+}
+
+/** Stop where something comes into sight. */
+function pauseOnDetection() {
+  const { boxes, isKnown } = stage.found();
+  if (!isKnown || !player) return;
+  const appears = boxes.length > 0 && !hadBoxes;
+  hadBoxes = boxes.length > 0;
+  if (!appears || !player.isPlaying || !input("pause-on-detection").checked) return;
+  player.pause();
+  rest();
+}
+
+/** Once the viewer rests, say where, and write it into the address. */
+function rest() {
+  window.clearTimeout(restTimer);
+  restTimer = window.setTimeout(() => {
+    if (!player?.introduction || !player.clock) return;
+    showSelection();
+    say("");
+    writeAddress(player.introduction.clip.id, player.clock.seconds(player.plane));
+  }, REST_MS);
+}
+
+/** @param {(player: Player) => void} action */
+function move(action) {
+  if (!player) return;
+  action(player);
+  stage.redraw();
+  rest();
+}
+
+function showSelection() {
+  if (!player?.clock) return;
+  const words = /** @type {const} */ (["document", "film"]).map((kind) => {
+    const { start, planes } = selection(/** @type {Player} */ (player), kind);
+    return `${kind === "film" ? "MP4" : "JSON"}: planes ${formatCount(start)} to ${formatCount(start + planes - 1)}`;
+  });
+  setText("selection", `${words.join(". ")}.${player.loop ? "" : " A and B choose others."}`);
+}
+
+function showState() {
+  if (!player) return;
+  panels.showSettings(player);
+  showSelection();
+  element("side-b").hidden = player.models.length < 2;
+  stage.redraw(true);
+}
+
+function showClasses() {
+  const classes = player?.model(player.models[0])?.classes ?? [];
+  panels.listClasses(classes, filter.hidden, filterChanged);
+}
+
+function filterChanged() {
+  hadBoxes = stage.found().boxes.length > 0;
+  setText("confidence-value", filter.confidence.toFixed(2));
+  stage.redraw(true);
+}
+
+function introduced() {
+  if (!player?.introduction) return;
+  const { clip, models, palette } = player.introduction;
+  setText("title", clip.name || clip.id.slice(0, 8));
+  document.title = `${clip.name || "clip"} – vidar-det`;
+  const size = `${clip.width} × ${clip.height}`;
+  const rate = `${formatCount(clip.planes)} planes at ${formatCount(clip.rate_hz)} Hz`;
+  setText("facts", `${size} · ${rate} · ${clip.layout}`);
+  complain(clip.warnings.join(". "));
+  panels.listModels(models, player.models);
+  panels.paintLegend(palette);
+  showClasses();
+  element("geometry-button").hidden = clip.id === "demo" || !/^(plain|row-padded|m1k40)$/.test(clip.layout);
+  element("follow-label").hidden = !clip.is_in_place;
+  showState();
+  rest();
+}
+
+/** @param {import("./types.js").ProblemNote | null} problem */
+function ended(problem) {
+  const isGone = problem?.status === 404;
+  showShelf();
+  if (isGone) complain("This clip is not here any more; choose another");
+  else complain(problem?.detail ?? "The service refused this page; load it again");
+}
+
+/** @type {import("./player.js").Hooks} */
+const hooks = {
+  onIntroduced: introduced,
+  onPicture: () => {
+    pauseOnDetection();
+    stage.redraw();
+  },
+  onBoxes: () => {
+    pauseOnDetection();
+    stage.redraw(true);
+    if (!player?.isPlaying) rest();
+  },
+  onState: showState,
+  onStrip: (piece) => {
+    stage.strip.add(piece);
+    stage.redraw(true);
+  },
+  onPace: (model, ms) => {
+    stage.paces.set(model, ms);
+    stage.redraw();
+  },
+  onSay: say,
+  onEnd: ended,
+};
+
+function showShelf() {
+  player?.close();
+  player = null;
+  stage.show(null);
+  window.clearTimeout(restTimer);
+  setText("title", "Clips");
+  setText("facts", "");
+  document.title = "vidar-det viewer";
+  element("geometry-button").hidden = true;
+  element("watch").hidden = true;
+  element("shelf").hidden = false;
+  void shelf.refresh();
+}
+
+function open() {
+  const { clip, t } = readAddress();
+  complain("");
+  if (!clip) {
+    showShelf();
+    return;
+  }
+  const isOpen = player?.introduction?.clip.id === clip;
+  if (isOpen && player?.clock && t !== null) {
+    const plane = player.clock.planeAt(t);
+    move((shown) => shown.seek(plane));
+  }
+  if (isOpen) return;
+  player?.close();
+  hadBoxes = false;
+  element("shelf").hidden = true;
+  element("watch").hidden = false;
+  setText("status", "Opening.");
+  player = new Player(clip, hooks, t);
+  stage.show(player);
+}
+
+async function correctGeometry() {
+  const clip = player?.introduction?.clip;
+  if (!clip) return;
+  try {
+    const options = await askGeometry((given) => listGeometries(clip.id, given), clip.name);
+    if (!options) return;
+    await settleGeometry(clip.id, options);
+    player?.close();
+    player = null;
+    open();
+  } catch (error) {
+    fail(error);
+  }
+}
+
+/** @param {(player: Player, name: string) => Promise<void>} action */
+async function save(action) {
+  if (!player?.introduction) return;
+  const clip = player.introduction.clip.name || "clip";
+  say("Saving");
+  try {
+    await action(player, `${clip.replace(/\.[^.]*$/, "")}-${player.plane}`);
+    say("Saved");
+  } catch (error) {
+    say("");
+    fail(error);
+  }
+}
+
+/** @param {unknown} error */
+function fail(error) {
+  if (!(error instanceof Refusal)) throw error;
+  complain(error.message);
+}
+
+function changeTheme() {
+  const isDark = getComputedStyle(document.documentElement).colorScheme === "dark";
+  document.documentElement.dataset.theme = isDark ? "light" : "dark";
+  try {
+    localStorage.setItem("vidar-theme", isDark ? "light" : "dark");
+  } catch {
+    // without storage it lasts as long as the page
+  }
+  stage.redraw(true);
+}
+
+bind({
+  player: () => player,
+  move,
+  say,
+  filterChanged,
+  modelsChanged: showClasses,
+  redraw: () => stage.redraw(),
+  filter,
+});
+onClick("theme-button", changeTheme);
+onClick("geometry-button", () => void correctGeometry());
+onClick("save-png", () => void save((_, name) => savePng(stage.sceneNow(), name)));
+onClick("save-mp4", () => void save((shown, name) => saveMp4(shown, filter, name)));
+onClick("save-json", () => void save((shown, name) => saveJson(shown, filter, name)));
+window.addEventListener("hashchange", open);
+open();

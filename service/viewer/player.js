@@ -1,0 +1,332 @@
+// A viewer's wishes come in; the moment that is shown, and its picture, come out.
+//
+// While playing, the service draws. While standing still, the page fetches the planes around the
+// play head and draws them itself: a step needs no answer from anybody.
+
+import { BoxStore } from "./boxes.js";
+import { Clock } from "./clock.js";
+import { PLANES } from "./protocol.js";
+import { PlaneBlock, spanAround } from "./planes.js";
+import { StillTransport } from "./still.js";
+import { Transport } from "./transport.js";
+
+const FPS = 60;
+const SETTLE_MS = 120;
+const MARGIN_PLANES = 64; // fetched beside those that are shown, for the next steps
+
+/**
+ * @typedef {import("./types.js").View} View
+ * @typedef {import("./types.js").Model} Model
+ *
+ * @typedef {object} Hooks
+ * @property {() => void} onIntroduced
+ * @property {() => void} onPicture another moment is shown
+ * @property {() => void} onBoxes something was found
+ * @property {() => void} onState playing, connected, grown
+ * @property {(piece: any) => void} onStrip
+ * @property {(model: string, ms: number) => void} onPace
+ * @property {(text: string) => void} onSay
+ * @property {(problem: import("./types.js").ProblemNote | null) => void} onEnd
+ */
+
+export class Player {
+  /**
+   * @param {string} clipId
+   * @param {Hooks} hooks
+   * @param {number | null} seconds where to begin
+   */
+  constructor(clipId, hooks, seconds) {
+    this.hooks = hooks;
+    this.beginSeconds = seconds;
+    /** @type {import("./types.js").Introduction | null} */
+    this.introduction = null;
+    /** @type {Clock | null} */
+    this.clock = null;
+    this.boxes = new BoxStore();
+    this.plane = 0;
+    this.isPlaying = false;
+    this.isConnected = false;
+    this.isFollowing = false;
+    this.isScrubbing = false;
+    /** @type {View} */
+    this.view = "tfp";
+    this.window = 64;
+    this.speed = 1 / 333;
+    /** @type {string[]} */
+    this.models = [];
+    /** @type {[number, number] | null} */
+    this.loop = null;
+    /** @type {{source: CanvasImageSource, view: View, plane: number, count: number} | null} */
+    this.picture = null;
+    this.shownFrames = 0;
+    /** @type {PlaneBlock | null} */
+    this.block = null;
+    this.canvas = document.createElement("canvas");
+    this.generation = 0;
+    this.sought = 0;
+    this.acknowledged = -1;
+    this.settleTimer = 0;
+    this.fetched = "";
+    const isOld = !("WebSocket" in window);
+    this.transport = new (isOld ? StillTransport : Transport)(clipId, {
+      onOpen: () => this.opened(),
+      onMessage: (message) => this.hear(message),
+      onFrame: (frame) => void this.take(frame),
+      onWait: (wait) => this.waited(wait),
+      onEnd: (problem) => hooks.onEnd(problem),
+    });
+    if (isOld) hooks.onSay("This browser has no WebSocket: stills only, without boxes.");
+  }
+
+  close() {
+    window.clearTimeout(this.settleTimer);
+    this.transport.close();
+  }
+
+  /** @param {string} name */
+  model(name) {
+    return this.introduction?.models.find((model) => model.name === name) ?? null;
+  }
+
+  opened() {
+    this.isConnected = true;
+    if (this.introduction) {
+      this.hooks.onSay("Connected again.");
+      this.wish({ plane: this.plane });
+    }
+    this.hooks.onState();
+  }
+
+  /** @param {number} seconds */
+  waited(seconds) {
+    this.isConnected = false;
+    const wait = seconds < 1 ? "" : ` in ${Math.round(seconds)} s`;
+    this.hooks.onSay(`The service is gone. Trying again${wait}.`);
+    this.hooks.onState();
+  }
+
+  /** @param {any} message */
+  hear(message) {
+    if (message.type === "now") this.acknowledged = message.generation;
+    else if (message.type === "clip") this.introduced(message);
+    else if (message.type === "strip") this.hooks.onStrip(message);
+    else if (message.type === "pace") this.hooks.onPace(message.model, message.ms);
+    else if (message.type === "problem") this.hooks.onSay(message.problem.detail);
+    else if (message.type === "boxes") {
+      this.boxes.add(message.model, message);
+      this.hooks.onBoxes();
+    } else if (message.type === "grown") this.grown(message.planes, message.white);
+    else if (message.type === "ended" && message.generation === this.generation) {
+      this.isPlaying = false;
+      this.settle();
+      this.hooks.onSay("End of the recording.");
+      this.hooks.onState();
+    }
+  }
+
+  /** @param {import("./types.js").Introduction} introduction */
+  introduced(introduction) {
+    const isFirst = this.introduction === null;
+    this.introduction = introduction;
+    this.clock = new Clock(introduction.clip);
+    this.boxes.clear();
+    this.block = null;
+    this.fetched = "";
+    if (isFirst) {
+      this.models = introduction.models.slice(0, 1).map((model) => model.name);
+      this.plane = this.beginSeconds === null ? 0 : this.clock.planeAt(this.beginSeconds);
+      this.window = Math.min(this.window, introduction.clip.planes);
+    }
+    this.plane = this.clock.clamp(this.plane);
+    this.hooks.onIntroduced();
+    this.wish({ plane: this.plane });
+  }
+
+  /**
+   * @param {number} planes
+   * @param {number} white
+   */
+  grown(planes, white) {
+    if (!this.clock || !this.introduction) return;
+    this.clock.planes = planes;
+    this.introduction.white = white;
+    this.hooks.onState();
+  }
+
+  /**
+   * Tell the service what is wanted from now on.
+   * @param {{plane?: number, picture?: boolean}} [seek] a moment to go to
+   */
+  wish({ plane, picture = true } = {}) {
+    this.generation += 1;
+    if (plane !== undefined) this.sought = this.generation;
+    this.transport.send({
+      type: "watch",
+      generation: this.generation,
+      plane: plane ?? null,
+      playing: this.isPlaying,
+      speed: this.speed,
+      view: this.view,
+      window: this.window,
+      models: this.models,
+      loop: this.loop,
+      follow: this.isFollowing,
+      fps: FPS,
+      picture,
+    });
+    if (!this.isPlaying) this.settle();
+  }
+
+  /** @param {import("./types.js").Frame} frame */
+  async take(frame) {
+    if (frame.kind === PLANES && !(frame.view === "raw" && frame.count === 1)) {
+      this.block = new PlaneBlock(frame);
+      if (!this.isPlaying && this.drawHere()) this.hooks.onPicture();
+      return;
+    }
+    const isStale = this.acknowledged < this.sought && !this.isScrubbing;
+    if (isStale || document.hidden) {
+      this.transport.grant(1);
+      return;
+    }
+    const source = await this.develop(frame);
+    this.transport.grant(1);
+    if (!source || (this.acknowledged < this.sought && !this.isScrubbing)) return;
+    this.show(source, frame.view, frame.plane, frame.count);
+  }
+
+  /**
+   * @param {import("./types.js").Frame} frame
+   * @returns {Promise<CanvasImageSource | null>}
+   */
+  async develop(frame) {
+    if (frame.kind === PLANES) {
+      const block = new PlaneBlock(frame);
+      return this.onCanvas(block.draw("raw", frame.start, frame.start, 1, this.look));
+    }
+    const payload = /** @type {BlobPart} */ (frame.payload);
+    return createImageBitmap(new Blob([payload], { type: "image/jpeg" })).catch(() => null);
+  }
+
+  /**
+   * @param {CanvasImageSource} source
+   * @param {View} view
+   * @param {number} plane
+   * @param {number} count
+   */
+  show(source, view, plane, count) {
+    const old = this.picture?.source;
+    if (old instanceof ImageBitmap && old !== source) old.close();
+    this.picture = { source, view, plane, count };
+    this.shownFrames += 1;
+    if ((this.isPlaying || this.isFollowing) && !this.isScrubbing) this.plane = plane;
+    this.hooks.onPicture();
+  }
+
+  get look() {
+    const introduction = /** @type {import("./types.js").Introduction} */ (this.introduction);
+    return { white: introduction.white, palette: introduction.palette };
+  }
+
+  /** @param {ImageData} image */
+  onCanvas(image) {
+    this.canvas.width = image.width;
+    this.canvas.height = image.height;
+    this.canvas.getContext("2d")?.putImageData(image, 0, 0);
+    return this.canvas;
+  }
+
+  /** Draw the moment from planes that are here. */
+  drawHere() {
+    if (!this.clock || !this.block) return false;
+    const [start, count] = spanAround(this.clock, this.view, this.plane, this.window);
+    if (!this.block.covers(start, count)) return false;
+    const image = this.block.draw(this.view, this.plane, start, count, this.look);
+    this.show(this.onCanvas(image), this.view, this.plane, count);
+    return true;
+  }
+
+  /** Once the viewer rests, fetch the planes around; steps are drawn here then. */
+  settle() {
+    window.clearTimeout(this.settleTimer);
+    this.settleTimer = window.setTimeout(() => {
+      if (this.isPlaying || !this.clock || !this.introduction) return;
+      const { clip, most_packed_bytes: most } = this.introduction;
+      const [start, count] = spanAround(this.clock, this.view, this.plane, this.window);
+      const first = Math.max(0, start - MARGIN_PLANES);
+      const last = Math.min(this.clock.planes, start + count + MARGIN_PLANES);
+      const bytes = (last - first) * Math.ceil(clip.width / 8) * clip.height;
+      const isHere = this.block?.covers(first, last - first);
+      if (bytes <= most && !isHere && last - first > 1) {
+        this.transport.send({ type: "planes", start: first, count: last - first });
+      }
+    }, SETTLE_MS);
+  }
+
+  toggle() {
+    if (this.isPlaying) this.pause();
+    else this.play();
+  }
+
+  play() {
+    if (!this.clock) return;
+    this.isPlaying = true;
+    this.isFollowing = false;
+    if (this.plane >= this.clock.planes - 1 && !this.loop) this.plane = 0;
+    this.wish({ plane: this.plane });
+    this.hooks.onState();
+  }
+
+  /** @param {string} [reason] */
+  pause(reason) {
+    if (!this.isPlaying) return;
+    this.isPlaying = false;
+    this.wish({ plane: this.plane });
+    this.hooks.onState();
+    this.hooks.onSay(reason ?? "");
+  }
+
+  /** @param {number} plane */
+  seek(plane) {
+    if (!this.clock) return;
+    this.isFollowing = false;
+    this.plane = this.clock.clamp(plane);
+    if (this.isPlaying) {
+      this.wish({ plane: this.plane });
+      return;
+    }
+    const isDrawn = this.drawHere();
+    this.wish({ plane: this.plane, picture: !isDrawn });
+    if (!isDrawn) this.hooks.onState();
+  }
+
+  /** @param {number} planes */
+  step(planes) {
+    if (this.isPlaying) this.pause();
+    this.seek(this.plane + planes);
+  }
+
+  /** @param {number} windows of the detector */
+  stepWindow(windows) {
+    this.step(windows * (this.model(this.models[0])?.window ?? this.window));
+  }
+
+  /** @param {{view?: View, window?: number, speed?: number, models?: string[], loop?: [number, number] | null, follow?: boolean}} change */
+  set(change) {
+    if (change.view) this.view = change.view;
+    if (change.window) this.window = change.window;
+    if (change.speed) this.speed = change.speed;
+    if (change.models) this.models = change.models;
+    if (change.loop !== undefined) this.loop = change.loop;
+    if (change.follow !== undefined) this.follow(change.follow);
+    const isDrawn = !this.isPlaying && this.drawHere();
+    this.wish({ picture: !isDrawn });
+    this.hooks.onState();
+  }
+
+  /** @param {boolean} isFollowing */
+  follow(isFollowing) {
+    this.isFollowing = isFollowing;
+    if (isFollowing) this.isPlaying = false;
+  }
+}
