@@ -22,9 +22,11 @@ def log_failure(request_id: str) -> None:
     log_line({"request_id": request_id, "failure": traceback.format_exc()})
 
 
-def log_to_stderr() -> None:
+def log_to_stderr(failures_only: bool = False) -> None:
     """Send the lines to stderr as they are."""
     handler = logging.StreamHandler(sys.stderr)
+    if failures_only:
+        handler.addFilter(lambda record: '"failure": ' in record.getMessage())
     handler.setFormatter(logging.Formatter("%(message)s"))
     LOGGER.handlers, LOGGER.propagate = [handler], False
     LOGGER.setLevel(logging.INFO)

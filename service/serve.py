@@ -3,12 +3,16 @@
 import contextlib
 import ipaddress
 import os
+import socket
 import time
+from collections.abc import Callable, Sequence
 from types import FrameType
 
 import uvicorn
 
 from service.app import create_app
+from service.guards import EVERY_ADDRESS
+from service.in_place import PlacedRecording
 from service.keys import new_key, read_keys
 from service.log import log_to_stderr
 from service.parts import Parts
@@ -18,11 +22,17 @@ from vidar_det.errors import ConfigError, OutputError
 CLOSING_S = 2  # for requests that took longer than the grace, before they are cut off
 
 
-def serve(settings: Settings) -> None:
+def serve(
+    settings: Settings,
+    placed: Sequence[PlacedRecording] = (),
+    announce: Callable[[str], None] | None = None,
+) -> None:
     """Serve until told to stop.
 
     Args:
         settings: what the service is told.
+        placed: recordings to be shown where they lie.
+        announce: told the service's address once it listens; the log keeps to failures then.
 
     Raises:
         ConfigError: an address beyond loopback, no keys, and nobody said ``insecure``.
@@ -30,8 +40,8 @@ def serve(settings: Settings) -> None:
         OutputError: it cannot begin: the port is taken, or another service runs on the folder.
     """
     check_address(settings)
-    app = create_app(settings)
-    log_to_stderr()
+    app = create_app(settings, placed=placed)
+    log_to_stderr(failures_only=announce is not None)
     # Nothing of ours spills into the temporary folder; what a library may put there is spooled too.
     os.environ["TMPDIR"] = str(settings.data_dir.absolute() / "incoming")
     config = uvicorn.Config(
@@ -41,12 +51,13 @@ def serve(settings: Settings) -> None:
         loop="asyncio",  # whatever else is installed
         http="h11",
         access_log=False,
+        log_level="info" if announce is None else "warning",
         server_header=False,
         proxy_headers=False,
         ws_per_message_deflate=False,
         timeout_graceful_shutdown=CLOSING_S,
     )
-    server = Server(config, app.state.parts)
+    server = Server(config, app.state.parts, announce)
     with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C, once everything has ended
         server.run()
     if not server.started:
@@ -62,11 +73,22 @@ class Server(uvicorn.Server):
     Args:
         config: of uvicorn.
         parts: of the service.
+        announce: told the address once it listens.
     """
 
-    def __init__(self, config: uvicorn.Config, parts: Parts) -> None:
+    def __init__(
+        self, config: uvicorn.Config, parts: Parts, announce: Callable[[str], None] | None = None
+    ) -> None:
         super().__init__(config)
-        self._parts, self._until = parts, 0.0
+        self._parts, self._announce, self._until = parts, announce, 0.0
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to listen."""
+        await super().startup(sockets)
+        if self.started and self._announce is not None:
+            host, port = self.servers[0].sockets[0].getsockname()[:2]
+            host = "127.0.0.1" if host in EVERY_ADDRESS else host
+            self._announce(f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}")
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin to stop; called by a signal."""

@@ -334,7 +334,7 @@ def predict(
     conf: Annotated[float, typer.Option(min=0, max=1, help="Lowest score kept, 0 to 1.")] = 0.25,
     iou: Annotated[
         float, typer.Option(min=0, max=1, help="Overlap above which the weaker box goes, 0 to 1.")
-    ] = 0.7,
+    ] = 0.6,
     max_det: Annotated[int, typer.Option(min=1, help="Most boxes of one window.")] = 300,
     classes: Annotated[
         str, typer.Option(metavar="NAME,...", help="Classes to keep.", show_default="all")
@@ -732,6 +732,7 @@ def demo(
     as_json: JsonOption = False,
 ) -> None:
     """Detect objects in the recording that comes along, and score them against its exact boxes."""
+    from vidar_det.commands.console import show_note
     from vidar_det.commands.demo import run_demo
     from vidar_det.commands.progress import progress
     from vidar_det.commands.tables import show_accuracy, show_predictions
@@ -740,6 +741,7 @@ def demo(
         summary = run_demo(out, weights, overwrite, report=report)
     show_predictions([summary.prediction])
     show_accuracy(summary.accuracy)
+    show_note("watch it in a browser: vidar-det view")
     if as_json:
         typer.echo(json.dumps({"out": str(out)} | summary.accuracy.to_json()))
     else:
@@ -785,6 +787,53 @@ def serve(
         typer.echo(describe_settings(read_settings(given)))
     else:
         run_service(read_settings(given))
+
+
+@app.command(epilog="Example: vidar-det view clip.dat")
+def view(
+    recording: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[REC]",
+            help="Recording or folder, shown where it lies, even while a camera writes it.",
+            show_default="the list of clips",
+        ),
+    ] = None,
+    width: WidthOption = None,
+    height: HeightOption = None,
+    layout: LayoutOption = "auto",
+    flip: FlipOption = "auto",
+    rate_hz: RateOption = None,
+    weights: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Net to look with; give it again for another.",
+            show_default="those that come along",
+        ),
+    ] = None,
+    host: Annotated[
+        str | None, typer.Option(help="Address to listen on.", show_default="127.0.0.1")
+    ] = None,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port.", show_default="any free one")
+    ] = 0,
+    no_browser: Annotated[
+        bool, typer.Option("--no-browser", help="Print the page's address, and open nothing.")
+    ] = False,
+) -> None:
+    """Watch a recording in slow motion, with what is found in it, in a browser."""
+    from vidar_det.commands.view import open_browser, view_recording
+
+    def announce(url: str) -> None:
+        typer.echo(url)
+        if not no_browser:
+            open_browser(url)
+
+    options = RecordingOptions(width, height, layout, flip, rate_hz)
+    view_recording(
+        recording, options, host=host, port=port, weights=weights or (), announce=announce
+    )
 
 
 @app.command(epilog="Example: vidar-det check")

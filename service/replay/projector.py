@@ -74,7 +74,7 @@ class Projector:
 
     async def run(self) -> None:
         """Show pictures until cancelled."""
-        shown: int | None = None
+        shown: int | None = self.plane  # nothing is sent before the first wish
         tick = time.monotonic()
         while True:
             self._wake.clear()

@@ -190,15 +190,27 @@ def find_weights(name: str) -> Path:
         return given
     if (given / WEIGHTS_FILE).is_file():
         return given / WEIGHTS_FILE
-    package = Path(__file__).parent.parent
-    roots = (package / "weights", package.parent / "weights")
-    for root in roots:
+    for root in _weights_folders():
         if (root / name / WEIGHTS_FILE).is_file():
             return root / name / WEIGHTS_FILE
-    known = sorted({path.parent.name for root in roots for path in root.glob(f"*/{WEIGHTS_FILE}")})
-    raise CheckpointError(
-        f"weights {name!r}: no such file, folder or name{did_you_mean(name, known)}"
-    )
+    hint = did_you_mean(name, named_weights())
+    raise CheckpointError(f"weights {name!r}: no such file, folder or name{hint}")
+
+
+def named_weights() -> list[str]:
+    """List the names of the weights that come along.
+
+    Example:
+        >>> "nano" in named_weights()
+        True
+    """
+    found = [path for root in _weights_folders() for path in root.glob(f"*/{WEIGHTS_FILE}")]
+    return sorted({path.parent.name for path in found})
+
+
+def _weights_folders() -> tuple[Path, Path]:
+    package = Path(__file__).parent.parent
+    return package / "weights", package.parent / "weights"
 
 
 def _header_spec(header: Mapping[str, str], path: Path) -> DetectorSpec:

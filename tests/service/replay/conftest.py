@@ -17,7 +17,7 @@ from service.app import create_app
 from service.in_place import PlacedRecording
 from service.replay.protocol import Shown, unpack
 from service.settings import Settings
-from tests.service.conftest import ScriptedEngine
+from tests.service.replay.engine import ViewedEngine
 
 PATIENCE_S = 60.0
 
@@ -80,7 +80,12 @@ class Viewer:
 
 
 @pytest.fixture
-def serve(tmp_path: Path, engine: ScriptedEngine) -> Iterator[Serve]:
+def engine() -> ViewedEngine:
+    return ViewedEngine()
+
+
+@pytest.fixture
+def serve(tmp_path: Path, engine: ViewedEngine) -> Iterator[Serve]:
     """Starts a service on loopback; it ends with the test."""
     with contextlib.ExitStack() as stack:
 

@@ -12,11 +12,11 @@ import pytest
 from numpy.typing import NDArray
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from service.in_place import PlacedRecording
+from service.in_place import prepare_recording
 from service.keys import new_key
 from service.replay.protocol import PICTURE, PLANES
-from tests.service.conftest import ScriptedEngine
 from tests.service.replay.conftest import Serve, watching
+from tests.service.replay.engine import ViewedEngine
 from vidar_det import load_detector, open_recording
 from vidar_det.detections.coco import results_of
 from vidar_det.detector.predictor import Thresholds
@@ -38,13 +38,13 @@ def test_a_viewer_is_introduced_to_the_clip_and_its_models(serve: Serve) -> None
         384,
         [],
     )
-    assert [model["name"] for model in told["models"]] == ["nano"]
+    assert [model["name"] for model in told["models"]] == ["nano", "half"]
     assert 0 < told["models"][0]["mAP"] < 1
     assert len(told["palette"]) == 256
 
 
 def test_a_picture_shows_the_planes_around_the_moment(serve: Serve, clip: Path) -> None:
-    address = serve([PlacedRecording(clip)])
+    address = serve([prepare_recording(clip)])
     with watching(address, placed_id(address)) as viewer:
         white = viewer.hear("clip")["white"]
         viewer.grant()
@@ -72,7 +72,7 @@ def test_every_view_is_a_picture_of_the_whole_sensor(serve: Serve, view: str) ->
 def test_a_raw_plane_comes_as_its_bits(
     serve: Serve, clip: Path, clip_planes: NDArray[np.uint8]
 ) -> None:
-    address = serve([PlacedRecording(clip)])
+    address = serve([prepare_recording(clip)])
     with watching(address, placed_id(address)) as viewer:
         viewer.grant()
         viewer.wish(plane=7, view="raw")
@@ -159,12 +159,12 @@ def test_boxes_are_those_of_predict_for_the_same_windows(serve: Serve) -> None:
         ]
 
 
-def test_boxes_are_found_once_for_all_viewers(serve: Serve, engine: ScriptedEngine) -> None:
+def test_boxes_are_found_once_for_all_viewers(serve: Serve, engine: ViewedEngine) -> None:
     address = serve()
     for _ in range(2):
         with watching(address, "demo") as viewer:
             viewer.wish(plane=0, models=["nano"])
-            assert [viewer.hear("boxes")["start"] for _ in range(4)] == [0, 50, 100, 150]
+            assert [viewer.hear("boxes")["start"] for _ in range(4)] == [0, 64, 128, 192]
     looked_at = [task.question.selection.start for task in engine.tasks]
     assert sorted(looked_at) == sorted(set(looked_at))
 
@@ -186,7 +186,7 @@ def test_the_strip_covers_the_whole_recording(serve: Serve) -> None:
 
 def test_a_growing_recording_is_followed(serve: Serve, clip: Path) -> None:
     recorded = clip.read_bytes()
-    address = serve([PlacedRecording(clip)])
+    address = serve([prepare_recording(clip)])
     with watching(address, placed_id(address)) as viewer:
         viewer.grant(8)
         viewer.wish(follow=True)
@@ -198,7 +198,7 @@ def test_a_growing_recording_is_followed(serve: Serve, clip: Path) -> None:
 
 
 def test_a_recording_that_is_replaced_is_introduced_anew(serve: Serve, clip: Path) -> None:
-    address = serve([PlacedRecording(clip)])
+    address = serve([prepare_recording(clip)])
     with watching(address, placed_id(address)) as viewer:
         viewer.hear("clip")
         other = clip.with_name("other.dat")
@@ -208,7 +208,7 @@ def test_a_recording_that_is_replaced_is_introduced_anew(serve: Serve, clip: Pat
 
 
 def test_a_recording_that_vanishes_is_told_of(serve: Serve, clip: Path) -> None:
-    address = serve([PlacedRecording(clip)])
+    address = serve([prepare_recording(clip)])
     with watching(address, placed_id(address)) as viewer:
         viewer.hear("clip")
         clip.unlink()
@@ -256,7 +256,7 @@ def test_a_clip_that_is_deleted_plays_on_for_those_who_watch(
         assert late.hear("problem")["problem"]["status"] == 404
 
 
-def test_an_engine_without_room_is_waited_for(serve: Serve, engine: ScriptedEngine) -> None:
+def test_an_engine_without_room_is_waited_for(serve: Serve, engine: ViewedEngine) -> None:
     engine.is_full = True
     with watching(serve(), "demo") as viewer:
         viewer.wish(plane=0, models=["nano"])
@@ -312,7 +312,7 @@ def test_a_recording_in_place_is_neither_copied_nor_deleted(
     serve: Serve, clip: Path, tmp_path: Path
 ) -> None:
     options = RecordingOptions(width=48, height=40, layout="plain")
-    address = serve([PlacedRecording(clip, options)])
+    address = serve([prepare_recording(clip, options)])
     clip_id = placed_id(address)
     stored = sum(file.lstat().st_size for file in (tmp_path / "spool" / "incoming").rglob("*"))
     assert stored < clip.stat().st_size
