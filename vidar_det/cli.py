@@ -1,6 +1,8 @@
 """Command lines come in, calls of ``vidar_det.commands`` go out; torch loads when it is needed."""
 
+import contextlib
 import dataclasses
+import functools
 import json
 import logging
 import os
@@ -17,9 +19,15 @@ from vidar_det.errors import VidarError
 from vidar_det.spikes.sidecar import DEFAULT_RATE_HZ, Flip, Layout, RecordingOptions
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from vidar_det.commands.predict import PredictionSummary, PredictSettings
+    from vidar_det.commands.scoring import Look
     from vidar_det.commands.train import TrainSettings
     from vidar_det.detections.boxes import Detections
     from vidar_det.detections.predictions import WindowRecord
+    from vidar_det.detector.execution import Execution
+    from vidar_det.detector.predictor import Detector
 
 FAILED, INTERRUPTED = 1, 130
 
@@ -107,6 +115,17 @@ PrecisionOption = Annotated[
 ThreadsOption = Annotated[
     int | None,
     typer.Option(min=1, help="Threads that compute.", show_default="as many as cores"),
+]
+EngineOption = Annotated[
+    Literal["inline", "ray"],
+    typer.Option(help="Where detectors run: in this process, or on a Ray cluster."),
+]
+AddressOption = Annotated[
+    str,
+    typer.Option(
+        help="With --engine ray: a cluster that runs, auto where this machine is part of one.",
+        show_default="one on this machine, for this command",
+    ),
 ]
 FpsOption = Annotated[float, typer.Option(min=1, max=240, help="Frames per second of the video.")]
 
@@ -365,6 +384,8 @@ def predict(
     threads: ThreadsOption = None,
     runtime: RuntimeOption = "auto",
     precision: PrecisionOption = "f32",
+    engine: EngineOption = "inline",
+    address: AddressOption = "",
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -391,18 +412,19 @@ def predict(
         overwrite=overwrite,
     )
     options = RecordingOptions(width, height, layout, flip, rate_hz)
+    if is_followed and (len(sources) != 1 or engine != "inline"):
+        raise typer.BadParameter("--follow takes one recording, and --engine inline")
     prepare_compute(device, threads)
-    execution = Execution(runtime, precision, threads or 0, device=device)
-    detector = load_detector(weights, execution=execution)
+    execution = Execution(runtime, precision, threads or _threads_of(engine), device=device)
+    load = functools.partial(load_detector, weights, execution=execution)
     if is_followed:
-        if len(sources) != 1:
-            raise typer.BadParameter("--follow takes one recording")
-        keeping_up = FollowSettings(timeout_s, drop_late)
-        args = (detector, sources[0], options, out, settings, keeping_up)
+        args = (load(), sources[0], options, out, settings, FollowSettings(timeout_s, drop_late))
         summaries = [follow_recording(*args, _print_window)]
+    elif engine == "ray":
+        summaries = _predict_on_ray(load, sources, options, out, settings, address, execution)
     else:
         with progress("predict", "windows") as report:
-            summaries = predict_sources(detector, sources, options, out, settings, report)
+            summaries = predict_sources(load(), sources, options, out, settings, report)
     show_predictions(summaries)
     if as_json:
         found = [dataclasses.asdict(summary) for summary in summaries]
@@ -525,6 +547,8 @@ def val(
     threads: ThreadsOption = None,
     runtime: RuntimeOption = "auto",
     precision: PrecisionOption = "f32",
+    engine: EngineOption = "inline",
+    address: AddressOption = "",
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -547,13 +571,13 @@ def val(
     options = RecordingOptions(width, height, layout, flip, rate_hz)
     reading = ReadingSpec(data_format, options, label_flip)
     prepare_compute(device, threads)
-    execution = Execution(runtime, precision, threads or 0, device=device)
+    execution = Execution(runtime, precision, threads or _threads_of(engine), device=device)
     detector = load_detector(weights, execution=execution)
     is_file = compare.endswith(".json")
     rival = Path(compare) if is_file else compare and load_detector(compare, execution=execution)
     settings = ValSettings(split, mapping, out, overwrite, reading, rival or None, with_report)
-    with progress("val", "windows") as report:
-        summary = validate(detector, data, settings, report)
+    with _looking(engine, execution, address) as look, progress("val", "windows") as report:
+        summary = validate(detector, data, settings, report, look)
     show_assessment(summary.assessment)
     show_warnings(summary.warnings)
     if as_json:
@@ -761,8 +785,10 @@ def serve(
         typer.Option(min=0, max=65535, help="Port; 0 takes any.", show_default="8000"),
     ] = None,
     engine: Annotated[
-        Literal["inline"] | None,
-        typer.Option(help="Where detectors run: inline, in threads.", show_default="inline"),
+        Literal["inline", "ray"] | None,
+        typer.Option(
+            help="Where detectors run: in threads, or on a Ray cluster.", show_default="inline"
+        ),
     ] = None,
     insecure: Annotated[
         bool, typer.Option("--insecure", help="Listen beyond loopback although there are no keys.")
@@ -878,6 +904,41 @@ def _print_window(window: "WindowRecord", found: "Detections") -> None:
 
 def _names(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def _predict_on_ray(
+    load: "Callable[[], Detector]",
+    sources: list[Path],
+    options: RecordingOptions,
+    out: Path,
+    settings: "PredictSettings",
+    address: str,
+    execution: "Execution",
+) -> "list[PredictionSummary]":
+    from vidar_det.cluster import ClusterSpec
+    from vidar_det.commands.on_cluster import predict_on_cluster
+    from vidar_det.commands.progress import progress
+
+    spec = ClusterSpec(address, execution.threads)
+    with progress("predict", "recordings") as report:
+        return predict_on_cluster(load, sources, options, out, settings, spec, report)
+
+
+def _looking(
+    engine: str, execution: "Execution", address: str
+) -> "contextlib.AbstractContextManager[Look]":
+    from vidar_det.cluster import ClusterSpec
+    from vidar_det.commands.on_cluster import looking_on_cluster
+    from vidar_det.commands.scoring import look_here
+
+    if engine == "ray":
+        return looking_on_cluster(execution, ClusterSpec(address, execution.threads))
+    return contextlib.nullcontext(look_here)
+
+
+def _threads_of(engine: str) -> int:
+    """How many threads a detector has unless told: on a cluster one, and many detectors."""
+    return 1 if engine == "ray" else 0
 
 
 def _size(width: int | None, height: int | None) -> tuple[int, int] | None:

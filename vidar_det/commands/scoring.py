@@ -2,13 +2,18 @@
 
 from collections.abc import Callable, Iterable, Iterator
 
-from vidar_det.datasets.windows import LabelledWindow
+from vidar_det.datasets.labelled_data import LabelledData
+from vidar_det.datasets.windows import LabelledWindow, labelled_windows
+from vidar_det.detections.labels import Labels
 from vidar_det.detector.predictor import Detector, Thresholds
 from vidar_det.evaluation.accuracy import AccuracyReport, evaluate
 from vidar_det.evaluation.matching import ScoredImage
 
 SCORED_CONF = 0.001
 """Lowest score that takes part: average precision needs the whole curve, weak boxes too."""
+
+Look = Callable[[Detector, LabelledData, Labels, Callable[[int], None]], list[ScoredImage]]
+"""Looks at all labelled ranges, wherever; see ``look_here``."""
 
 
 def score_windows(
@@ -35,6 +40,27 @@ def score_windows(
         0.61
     """
     return evaluate(detect_windows(detector, windows, report), detector.spec.classes)
+
+
+def look_here(
+    detector: Detector, dataset: LabelledData, labels: Labels, report: Callable[[int], None]
+) -> list[ScoredImage]:
+    """Look at all labelled ranges of a dataset in this process.
+
+    Args:
+        detector: the detector.
+        dataset: the dataset.
+        labels: of one of its splits, or a part of them.
+        report: told how many windows are done.
+
+    Returns:
+        What was found in each, in the order of ``labels``.
+
+    Raises:
+        VidarError: as ``labelled_windows`` says.
+    """
+    windows = labelled_windows(dataset.folder, labels, detector.spec.window, dataset.open)
+    return list(detect_windows(detector, windows, report))
 
 
 def detect_windows(

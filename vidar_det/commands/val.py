@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vidar_det.commands.scoring import SCORED_CONF, detect_windows
+from vidar_det.commands.scoring import SCORED_CONF, Look, look_here
 from vidar_det.commands.staging import staged_folder
 from vidar_det.commands.val_predictions import (
     PREDICTIONS_FILE,
@@ -19,7 +19,7 @@ from vidar_det.commands.val_report import measure_split_cost, write_val_report
 from vidar_det.datasets.class_map import complete_class_map
 from vidar_det.datasets.labelled_data import open_labelled_data
 from vidar_det.datasets.reading import ReadingSpec
-from vidar_det.datasets.windows import Recordings, labelled_windows
+from vidar_det.datasets.windows import Recordings
 from vidar_det.detections.boxes import Detections
 from vidar_det.detections.labels import LabelReport, Labels
 from vidar_det.detector.predictor import Detector
@@ -111,6 +111,7 @@ def validate(
     data: str | Path,
     settings: ValSettings | None = None,
     report: Callable[[int, int], None] = lambda done, total: None,
+    look: Look = look_here,
 ) -> ValSummary:
     """Score a detector on a split of a labelled dataset, whatever its layout.
 
@@ -122,6 +123,7 @@ def validate(
         data: the dataset's folder.
         settings: what to score on, and where to write it.
         report: told after each window.
+        look: where the detector looks.
 
     Returns:
         All figures, over detections with a score of at least 0.001.
@@ -144,10 +146,8 @@ def validate(
     labels = dataset.labels(settings.split)
     recordings = Recordings(dataset.folder, dataset.open)
 
-    def look(seer: Detector) -> list[ScoredImage]:
-        windows = labelled_windows(dataset.folder, labels, seer.spec.window, dataset.open)
-        total = len(labels.images)
-        return list(detect_windows(seer, windows, lambda done: report(done, total)))
+    def look_with(seer: Detector) -> list[ScoredImage]:
+        return look(seer, dataset, labels, lambda done: report(done, len(labels.images)))
 
     def show(picture: int) -> SpikeWindow:
         return recordings.middle(labels.images[picture], detector.spec.window)
@@ -155,8 +155,8 @@ def validate(
     with contextlib.ExitStack() as stack:
         out = settings.out
         folder = out and stack.enter_context(staged_folder(out, settings.overwrite))
-        rival = _find_rival(settings.compare, detector.spec.classes, labels, look)
-        images = look(detector)
+        rival = _find_rival(settings.compare, detector.spec.classes, labels, look_with)
+        images = look_with(detector)
         assessment = assess(images, detector.spec.classes, rival)
         tells = folder is not None and settings.report
         cost = measure_split_cost(detector, labels.images, show) if tells else None
