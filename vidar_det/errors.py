@@ -13,7 +13,8 @@ Tree::
     ├── CheckpointError    weights do not fit the network they are loaded into
     ├── PruningError       a network cannot be followed, or cannot shrink as asked
     ├── TrainingError      a run cannot go on: its numbers are no longer finite
-    └── OutputError        the result cannot be written
+    ├── OutputError        the result cannot be written
+    └── ServiceError       a service refuses, fails or cannot be reached
 
 Every message names the file (or setting), the value found and the value wanted.
 
@@ -70,3 +71,16 @@ class TrainingError(VidarError):
 
 class OutputError(VidarError):
     """The result cannot be written."""
+
+
+class ServiceError(VidarError):
+    """A service refuses, fails or cannot be reached.
+
+    Args:
+        message: what happened.
+        problem: the service's own problem document (RFC 9457), where it gave one.
+    """
+
+    def __init__(self, message: str, problem: dict[str, object] | None = None) -> None:
+        super().__init__(message)
+        self.problem = dict(problem or {})
