@@ -54,6 +54,7 @@ export async function askGeometry(preview, name) {
   }
   list(found);
   dialog.showModal();
+  /** @type {HTMLInputElement | null} */ (dialog.querySelector("input[type=radio]"))?.focus();
   return new Promise((resolve) => {
     /** @param {Options | null} answer */
     const end = (answer) => {

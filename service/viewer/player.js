@@ -118,6 +118,7 @@ export class Player {
     } else if (message.type === "grown") this.grown(message.planes, message.white);
     else if (message.type === "ended" && message.generation === this.generation) {
       this.isPlaying = false;
+      if (this.clock) this.plane = this.clock.planes - 1;
       this.settle();
       this.hooks.onSay("End of the recording.");
       this.hooks.onState();
@@ -319,7 +320,7 @@ export class Player {
     if (change.models) this.models = change.models;
     if (change.loop !== undefined) this.loop = change.loop;
     if (change.follow !== undefined) this.follow(change.follow);
-    const isDrawn = !this.isPlaying && this.drawHere();
+    const isDrawn = !this.isPlaying && !this.isFollowing && this.drawHere();
     this.wish({ picture: !isDrawn });
     this.hooks.onState();
   }

@@ -100,8 +100,8 @@ def serve(tmp_path: Path, engine: ViewedEngine) -> Iterator[Serve]:
 
 
 @contextlib.contextmanager
-def serving(app: Any) -> Iterator[str]:
-    config = uvicorn.Config(app, host="127.0.0.1", port=0, log_config=None)
+def serving(app: Any, port: int = 0) -> Iterator[str]:
+    config = uvicorn.Config(app, host="127.0.0.1", port=port, log_config=None)
     listener = config.bind_socket()
     listener.listen()  # whoever calls before the service runs waits in line
     server = uvicorn.Server(config)

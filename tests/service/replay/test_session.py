@@ -171,8 +171,10 @@ def test_boxes_are_found_once_for_all_viewers(serve: Serve, engine: ViewedEngine
 
 def test_tracks_are_numbered_and_go_on_across_batches(serve: Serve) -> None:
     with watching(serve(), "demo") as viewer:
-        viewer.wish(plane=0, playing=True, speed=1.0, models=["nano"])
-        tracks = [viewer.hear("boxes")["boxes"][0][6] for _ in range(6)]
+        viewer.wish(plane=0, models=["half"])
+        tracks = [viewer.hear("boxes")["boxes"][0][6] for _ in range(4)]
+        viewer.wish(plane=256, models=["half"])
+        tracks += [viewer.hear("boxes")["boxes"][0][6] for _ in range(2)]
     assert tracks == [-1, 1, 1, 1, 1, 1]
 
 
