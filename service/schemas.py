@@ -57,7 +57,7 @@ class DetectQuery(RecordingQuery):
         None, description="Name of the weights; else the first of /v2/models."
     )
     conf: float = Field(0.25, ge=0, le=1, description="Lowest score kept.")
-    iou: float = Field(0.7, ge=0, le=1, description="Overlap above which the weaker box goes.")
+    iou: float = Field(0.6, ge=0, le=1, description="Overlap above which the weaker box goes.")
     max_det: int = Field(300, ge=1, le=MOST_BOXES, description="Most boxes of one window.")
     classes: str = Field("", description="Names of the classes to keep, by commas; else all.")
 

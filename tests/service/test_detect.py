@@ -136,7 +136,7 @@ def test_the_question_reaches_the_engine_and_empty_values_count_as_not_given(
     task = engine.tasks[0]
     assert task.model == "nano"
     assert task.question.classes == ("person", "vehicle")
-    assert (task.question.thresholds.conf, task.question.thresholds.iou) == (0.4, 0.7)
+    assert (task.question.thresholds.conf, task.question.thresholds.iou) == (0.4, 0.6)
     assert task.question.thresholds.max_det == 5
     selection = task.question.selection
     assert (selection.start, selection.planes, selection.window, selection.stride) == (

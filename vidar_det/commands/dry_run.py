@@ -253,7 +253,9 @@ def _hints(rehearsal: Rehearsal, examples: Sequence[LabelledWindow]) -> list[str
     small = sum(int(((box[:, 2:] - box[:, :2]).min(1) < 8).sum()) for box in boxes)
     if small:
         hints.append(f"{small} objects are narrower than the finest cell, 8 pixels")
-    covered = sum(int((np.triu(box_iou(box, box), 1) > 0.7).any(0).sum()) for box in boxes)
+    covered = sum(
+        int((np.triu(box_iou(box, box), 1) > Thresholds().iou).any(0).sum()) for box in boxes
+    )
     if covered:
         hints.append(f"{covered} objects lie on another one: of two such boxes one is suppressed")
     dark = sum(int(window.counts.mean() < 0.5) for window in examples)

@@ -158,7 +158,7 @@ def box_iou(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float3
 
 
 def nms(
-    detections: Detections, iou: float = 0.7, max_det: int = 300, pre_nms: int = 1000
+    detections: Detections, iou: float = 0.6, max_det: int = 300, pre_nms: int = 1000
 ) -> Detections:
     """Keep the best of the boxes of one class that overlap (greedy non-maximum suppression).
 

@@ -113,7 +113,7 @@ def decode(
     size: tuple[int, int],
     padded: tuple[int, int],
     conf: float = 0.25,
-    iou: float = 0.7,
+    iou: float = 0.6,
     max_det: int = 300,
 ) -> Detections:
     """Turn one window's raw predictions into boxes on the picture.

@@ -39,7 +39,7 @@ class Thresholds:
     """
 
     conf: float = 0.25
-    iou: float = 0.7
+    iou: float = 0.6
     max_det: int = 300
 
     def __post_init__(self) -> None:
