@@ -133,6 +133,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
                 yield
                 background.cancel_scope.cancel()
         finally:
+            await parts.engine.stop()
             await in_thread(parts.jobs.close)
     finally:
         parts.spool.close()

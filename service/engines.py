@@ -14,7 +14,7 @@ import anyio
 import anyio.to_thread
 import numpy as np
 
-from service.metrics import Metrics
+from service.metrics import Observer
 from service.problems import Problem, busy
 from service.recordings import open_clip
 from service.settings import Settings
@@ -102,6 +102,9 @@ class Engine(Protocol):
     async def start(self) -> None:
         """Load every model, and look at one window with each."""
 
+    async def stop(self) -> None:
+        """Let go of what ``start`` took."""
+
     def check_room(self) -> None:
         """Turn a task away before its clip is sent; 503 where there is no room."""
 
@@ -112,15 +115,15 @@ class Engine(Protocol):
 class _ObservedTimes(StageTimes):
     """Shows each window's seconds to the metrics as they are added."""
 
-    def __init__(self, metrics: Metrics) -> None:
+    def __init__(self, metrics: Observer) -> None:
         super().__init__()
         self._metrics = metrics
 
     def add(self, counting_s: float, inference_s: float, postprocessing_s: float) -> None:
         super().add(counting_s, inference_s, postprocessing_s)
-        self._metrics.decode.observe(counting_s)
-        self._metrics.inference.observe(inference_s - postprocessing_s)
-        self._metrics.postprocessing.observe(postprocessing_s)
+        self._metrics.observe("decode", counting_s)
+        self._metrics.observe("inference", inference_s - postprocessing_s)
+        self._metrics.observe("postprocessing", postprocessing_s)
 
 
 class InlineEngine:
@@ -131,10 +134,10 @@ class InlineEngine:
 
     Args:
         settings: models, workers, queue.
-        metrics: where stages are timed.
+        metrics: told what happens.
     """
 
-    def __init__(self, settings: Settings, metrics: Metrics) -> None:
+    def __init__(self, settings: Settings, metrics: Observer) -> None:
         self._settings, self._metrics = settings, metrics
         self._detectors: dict[str, Detector] = {}
         self._workers = anyio.CapacityLimiter(settings.workers)
@@ -156,6 +159,9 @@ class InlineEngine:
             detector = await anyio.to_thread.run_sync(load, limiter=self._workers)
             self._detectors[detector.name] = detector
 
+    async def stop(self) -> None:
+        """See ``Engine``; there is nothing to let go of."""
+
     def check_room(self) -> None:
         """See ``Engine``."""
         if self._held >= self._settings.workers + self._settings.queue:
@@ -167,7 +173,7 @@ class InlineEngine:
         detector = self._detectors[task.model]
         steps = self._look(detector, task)
         self._held += 1
-        self._metrics.queue_depth.inc()
+        self._metrics.observe("queue_depth", 1)
         try:
             while True:
                 take = functools.partial(self._take, steps, time.perf_counter())
@@ -179,10 +185,10 @@ class InlineEngine:
             with anyio.CancelScope(shield=True):  # windows begun ahead end before the clip may go
                 await anyio.to_thread.run_sync(steps.close)
             self._held -= 1
-            self._metrics.queue_depth.dec()
+            self._metrics.observe("queue_depth", -1)
 
     def _take(self, steps: Iterator[Step], asked: float) -> Step | None:
-        self._metrics.queue_wait.observe(time.perf_counter() - asked)
+        self._metrics.observe("queue_wait", time.perf_counter() - asked)
         return next(steps, None)
 
     def _look(self, detector: Detector, task: Task) -> Generator[Step, None, None]:
@@ -191,25 +197,25 @@ class InlineEngine:
         recording = open_clip(task.clip, task.options, self._settings.max_pixels)
         times = _ObservedTimes(metrics)
         prediction = ClipPrediction(detector, recording, task.question, times)
-        metrics.clip_bytes.observe(task.clip.stat().st_size)
+        metrics.observe("clip_bytes", task.clip.stat().st_size)
         for record, window, found in prediction:
-            metrics.windows.inc()
+            metrics.observe("windows", 1)
             if record.id == 0:
                 spikes = window.counts(detector.spec.encoding.bins)
-                metrics.firing_rate.observe(float(np.mean(spikes)) * len(spikes) / window.length)
+                rate = float(np.mean(spikes)) * len(spikes) / window.length
+                metrics.observe("firing_rate", rate)
             yield WindowFound(record, found)
         yield prediction.frame(task.sha256 or None, task.request_id)
 
 
-def build_engine(settings: Settings, metrics: Metrics) -> Engine:
-    """Make the engine that the settings name.
+def check_models(settings: Settings) -> None:
+    """Refuse weights that do not exist, before anything is loaded.
 
     Raises:
-        CheckpointError: weights that do not exist.
+        CheckpointError: they do not.
     """
     for model in settings.models:
         find_weights(_weights(model)[1])
-    return InlineEngine(settings, metrics)
 
 
 def choose_model(engine: Engine, name: str | None) -> ModelNote:

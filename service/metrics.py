@@ -1,5 +1,8 @@
 """What the service does comes in as numbers; Prometheus text goes out."""
 
+from collections.abc import Callable
+from typing import Literal, Protocol
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
@@ -10,6 +13,26 @@ STAGE_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5
 REQUEST_BUCKETS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 60.0, 600.0)
 CLIP_BUCKETS = tuple(float(4**power << 10) for power in range(2, 12))  # 16 KiB to 4 GiB
 RATE_BUCKETS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
+
+
+Quantity = Literal[
+    "queue_depth",
+    "queue_wait",
+    "decode",
+    "inference",
+    "postprocessing",
+    "windows",
+    "clip_bytes",
+    "firing_rate",
+]
+"""What an engine tells: seconds, bytes, a rate; or by how much a number grew or shrank."""
+
+
+class Observer(Protocol):
+    """Is told what an engine does."""
+
+    def observe(self, quantity: Quantity, value: float) -> None:
+        """Take one value; any thread may call it."""
 
 
 class Metrics:
@@ -54,6 +77,20 @@ class Metrics:
         self.spool_bytes = self._gauge("spool_bytes", "Bytes on the spool.")
         build = Gauge("vidar_build_info", "This version.", ("version",), registry=self.registry)
         build.labels(__version__).set(1)
+        self._told: dict[Quantity, Callable[[float], None]] = {
+            "queue_depth": self.queue_depth.inc,
+            "queue_wait": self.queue_wait.observe,
+            "decode": self.decode.observe,
+            "inference": self.inference.observe,
+            "postprocessing": self.postprocessing.observe,
+            "windows": self.windows.inc,
+            "clip_bytes": self.clip_bytes.observe,
+            "firing_rate": self.firing_rate.observe,
+        }
+
+    def observe(self, quantity: Quantity, value: float) -> None:
+        """Take what an engine tells."""
+        self._told[quantity](value)
 
     def count_request(self, route: str, method: str, status: int, seconds: float) -> None:
         """Take one finished request; a method that HTTP does not know counts as ``OTHER``."""

@@ -6,10 +6,11 @@ from fastapi import Request
 
 from service.clips import ClipStore
 from service.drain import Drain
-from service.engines import Engine, build_engine
+from service.engines import Engine, InlineEngine, check_models
 from service.jobs import Jobs
 from service.metrics import Metrics
 from service.passes import Passes
+from service.ray_engine import RayEngine
 from service.replay.lookout import Lookout
 from service.scores import read_scores
 from service.settings import Settings
@@ -53,7 +54,7 @@ def build_parts(settings: Settings, engine: Engine | None = None) -> Parts:
     spool = Spool(settings.data_dir.absolute(), settings.spool_bytes)
     metrics.spool_bytes.set_function(lambda: float(spool.used_bytes))
     clips = ClipStore(spool, settings)
-    engine = engine or build_engine(settings, metrics)
+    engine = engine or _build_engine(settings, metrics)
     drain = Drain()
     jobs = Jobs(settings, metrics, spool, clips, engine, drain)
     return Parts(
@@ -67,6 +68,13 @@ def build_parts(settings: Settings, engine: Engine | None = None) -> Parts:
         drain,
         jobs,
     )
+
+
+def _build_engine(settings: Settings, metrics: Metrics) -> Engine:
+    check_models(settings)
+    if settings.engine == "ray":
+        return RayEngine(settings, metrics)
+    return InlineEngine(settings, metrics)
 
 
 def parts_of(request: Request) -> Parts:

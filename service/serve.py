@@ -4,6 +4,7 @@ import contextlib
 import ipaddress
 import os
 import socket
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from types import FrameType
@@ -42,6 +43,8 @@ def serve(
     check_address(settings)
     app = create_app(settings, placed=placed)
     log_to_stderr(failures_only=announce is not None)
+    # Ray's sockets need a short path.
+    os.environ.setdefault("RAY_TMPDIR", tempfile.gettempdir())
     # Nothing of ours spills into the temporary folder; what a library may put there is spooled too.
     os.environ["TMPDIR"] = str(settings.data_dir.absolute() / "incoming")
     config = uvicorn.Config(
@@ -49,7 +52,7 @@ def serve(
         host=settings.host,
         port=settings.port,
         loop="asyncio",  # whatever else is installed
-        http="h11",
+        http="httptools",  # h11 fails loudly where a body breaks off in the middle of a chunk
         access_log=False,
         log_level="info" if announce is None else "warning",
         server_header=False,

@@ -38,10 +38,14 @@ class Settings(BaseSettings):
         port: port to listen on; 0 takes any.
         insecure: listen beyond loopback although there are no keys.
         data_dir: where clips and jobs lie; one running service at a time.
-        engine: where detectors run.
+        engine: where detectors run: ``inline``, in threads of the process, or on ``ray``.
+        ray_address: of a Ray cluster that this machine is part of, such as ``auto``; empty starts
+            one on this machine.
+        ray_replicas: most copies of the detectors that the cluster holds; it holds one at least.
         models: weights to serve, ``NAME`` or ``NAME=PATH``; the first is the default.
-        workers: requests whose windows are looked at side by side.
-        threads: that a detector computes with; None leaves the choice to its runtime.
+        workers: requests whose windows are looked at side by side; on Ray by each copy.
+        threads: that a detector computes with; None leaves the choice to its runtime, and is 1 on
+            Ray, where each copy takes so many processors.
         queue: requests that may wait for a worker before others are turned away.
         jobs_at_once: jobs that run side by side; they take turns with requests.
         jobs_queued: jobs that may wait before others are turned away.
@@ -77,7 +81,9 @@ class Settings(BaseSettings):
     port: int = Field(8000, ge=0, le=65535)
     insecure: bool = False
     data_dir: Path = Field(default_factory=lambda: Path(platformdirs.user_data_dir("vidar-det")))
-    engine: Literal["inline"] = "inline"
+    engine: Literal["inline", "ray"] = "inline"
+    ray_address: str = ""
+    ray_replicas: int = Field(8, ge=1)
     models: Names = Field(("nano",), min_length=1)
     workers: int = Field(4, ge=1)
     threads: int | None = Field(None, ge=1)

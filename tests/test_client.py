@@ -29,7 +29,9 @@ def engine() -> ScriptedEngine:
 @pytest.fixture
 def client(tmp_path: Path, engine: ScriptedEngine) -> Iterator[Client]:
     settings = Settings(data_dir=tmp_path / "spool", api_keys=(KEY_LINE,))
-    config = uvicorn.Config(create_app(settings, engine), port=0, log_config=None, ws="none")
+    config = uvicorn.Config(
+        create_app(settings, engine), port=0, log_config=None, ws="none", http="httptools"
+    )
     listener = config.bind_socket()
     listener.listen()
     server = uvicorn.Server(config)

@@ -6,6 +6,8 @@ the extra ``ray``; nothing is reported to anybody (``RAY_USAGE_STATS_ENABLED=0``
 
 import contextlib
 import os
+import signal
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -60,10 +62,20 @@ def joined(spec: ClusterSpec) -> Iterator[None]:
     except (ConnectionError, RuntimeError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         raise ConfigError(f"cluster {spec.address!r}: cannot be reached ({reason})") from error
+    take_signals_back()
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def take_signals_back() -> None:
+    """Give this process its own way to end again, after Ray took it: its own is to abort.
+
+    Only the main thread may; elsewhere nothing happens.
+    """
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM) or signal.SIG_DFL)
 
 
 def map_on_cluster(

@@ -8,7 +8,7 @@ from typing import Any
 import anyio
 import pytest
 
-from service.engines import InlineEngine, Task, WindowFound, build_engine, choose_model
+from service.engines import InlineEngine, Task, WindowFound, check_models, choose_model
 from service.metrics import Metrics
 from service.problems import Problem
 from service.settings import Settings
@@ -199,7 +199,7 @@ def test_requests_take_turns(fresh_weights: Path, clip: Path) -> None:
 
 def test_weights_that_do_not_exist_are_refused_at_once() -> None:
     with pytest.raises(CheckpointError, match="did you mean 'nano'"):
-        build_engine(Settings(models=("nanoo",)), Metrics())
+        check_models(Settings(models=("nanoo",)))
 
 
 def test_a_model_is_chosen_by_name_or_is_the_first(fresh_weights: Path) -> None:

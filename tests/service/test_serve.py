@@ -33,7 +33,7 @@ def serving(folder: Path, engine: ScriptedEngine, timeout_s: float) -> Iterator[
     """A service on loopback, at a port that was free."""
     settings = Settings(data_dir=folder, max_body_bytes=100_000, client_timeout_s=timeout_s)
     app = create_app(settings, engine)
-    config = uvicorn.Config(app, host="127.0.0.1", port=0, log_config=None, ws="none")
+    config = uvicorn.Config(app, port=0, log_config=None, ws="none", http="httptools")
     listener = config.bind_socket()
     listener.listen()  # whoever calls before the service runs waits in line
     running = uvicorn.Server(config)
