@@ -1,0 +1,192 @@
+"""Requests that nobody meant to send: made up from the OpenAPI document, and real ones damaged.
+
+``VIDAR_MUTATIONS=10000 pytest tests/service/test_mutations.py`` is the long run.
+"""
+
+import gzip
+import logging
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import schemathesis
+import uvicorn
+from hypothesis import HealthCheck, Phase, given, settings
+
+from service.app import create_app
+from service.settings import Settings
+from tests.service.conftest import ScriptedEngine
+
+COUNT = int(os.environ.get("VIDAR_MUTATIONS", "300"))
+PATIENCE_S = 30.0
+HEAD = b"Host: localhost\r\nConnection: close\r\n"
+
+
+@pytest.fixture
+def failures() -> Iterator[list[str]]:
+    """What the service logs as its own fault."""
+    found: list[str] = []
+
+    class Listener(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if '"failure"' in record.getMessage():
+                found.append(record.getMessage())
+
+    logger, listener = logging.getLogger("vidar_det.service"), Listener()
+    level = logger.level
+    logger.setLevel(logging.INFO)
+    logger.addHandler(listener)
+    yield found
+    logger.removeHandler(listener)
+    logger.setLevel(level)
+
+
+@pytest.fixture
+def address(tmp_path: Path, failures: list[str]) -> Iterator[tuple[str, int]]:
+    """A service that in the end has counted every byte it holds, and left nothing half done."""
+    told = Settings(
+        data_dir=tmp_path / "spool",
+        max_decoded_bytes=1_000_000,
+        client_timeout_s=0.5,
+        calls_per_minute=1e9,
+        calls_at_once=1000,
+    )
+    app = create_app(told, ScriptedEngine())
+    config = uvicorn.Config(app, port=0, log_config=None, ws="none", http="httptools")
+    listener = config.bind_socket()
+    listener.listen()
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, args=([listener],))
+    thread.start()
+    spool = app.state.parts.spool
+    try:
+        yield "127.0.0.1", listener.getsockname()[1]
+    finally:
+        server.should_exit = True
+        thread.join(timeout=60)
+        listener.close()
+    assert not thread.is_alive()
+    assert list(spool.incoming.iterdir()) == []
+    held = {
+        file.stat().st_ino: file.stat().st_size
+        for file in (tmp_path / "spool").glob("*/**/*")
+        if file.is_file()
+    }
+    assert spool.used_bytes == sum(held.values())
+    assert failures == []
+
+
+def test_no_request_of_the_document_is_too_much(address: tuple[str, int]) -> None:
+    base = f"http://{address[0]}:{address[1]}"
+    schema = schemathesis.openapi.from_url(f"{base}/openapi.json")
+    operations = [found.ok() for found in schema.get_all_operations()]
+    assert len(operations) > 15
+    for operation in operations:
+
+        @settings(
+            max_examples=max(3, COUNT // len(operations)),
+            deadline=None,
+            database=None,
+            phases=[Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        )
+        @given(case=operation.as_strategy())
+        def ask(case: Any) -> None:
+            answer = case.call(base_url=base, timeout=PATIENCE_S)
+            assert answer.status_code != 500, case.as_curl_command()
+            if answer.status_code >= 400:
+                assert answer.headers["content-type"] == ["application/problem+json"]
+
+        ask()
+
+
+def whole_requests() -> list[bytes]:
+    clip = bytes(range(256)) * 200
+    packed = gzip.compress(clip)
+    form = (
+        b'--x\r\nContent-Disposition: form-data; name="clip"\r\n\r\n'
+        + clip[:4800]
+        + b"\r\n--x--\r\n"
+    )
+
+    def post(path: bytes, body: bytes, headers: bytes = b"") -> bytes:
+        head = b"POST %s HTTP/1.1\r\n%s%sContent-Length: %d\r\n\r\n"
+        return head % (path, HEAD, headers, len(body)) + body
+
+    detect = b"/v1/detect?width=48&height=40&layout=plain&conf=0.3&classes=person"
+    chunked = b"POST %s HTTP/1.1\r\n%sTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n"
+    return [
+        post(detect, clip),
+        post(detect, packed, b"Content-Encoding: gzip\r\n"),
+        post(detect, form, b"Content-Type: multipart/form-data; boundary=x\r\n"),
+        post(detect, clip, b"Accept: application/x-ndjson\r\n"),
+        post(detect, clip, b"Prefer: respond-async\r\nIdempotency-Key: k\r\n"),
+        post(b"/v1/detect", b'{"clip_id": "demo"}', b"Content-Type: application/json\r\n"),
+        post(b"/v1/clips?width=48&height=40&layout=plain", clip),
+        chunked % (detect, HEAD, len(clip), clip),
+        b"GET /v1/clips/demo/frame?plane=3&view=raw HTTP/1.1\r\n%s\r\n" % HEAD,
+        b"GET /v1/jobs?limit=3 HTTP/1.1\r\n%s\r\n" % HEAD,
+        b"DELETE /v1/jobs/nothere HTTP/1.1\r\n%s\r\n" % HEAD,
+    ]
+
+
+def damage(request: bytes, other: bytes, generator: np.random.Generator) -> bytes:
+    """Change a request in one to four places, rather in its head than in its body."""
+    text = bytearray(request)
+    for _ in range(generator.integers(1, 5)):
+        reach = len(text) if generator.random() < 0.3 else min(len(text), 300)
+        place = int(generator.integers(0, max(1, reach)))
+        length = int(generator.integers(1, 20))
+        match generator.integers(0, 6):
+            case 0:
+                text[place : place + 1] = generator.bytes(1)
+            case 1:
+                del text[place : place + length]
+            case 2:
+                text[place:place] = generator.bytes(length)
+            case 3:
+                text[place:place] = text[place : place + length] * int(generator.integers(1, 50))
+            case 4:
+                del text[place:]
+            case _:
+                start = int(generator.integers(0, len(other)))
+                text[place:place] = other[start : start + length]
+    return bytes(text)
+
+
+def talk(address: tuple[str, int], words: bytes) -> bytes:
+    """Say some bytes and hear all that is answered; a service that waits for more gets no more."""
+    heard = b""
+    with socket.create_connection(address, timeout=2) as client:
+        try:
+            client.sendall(words)
+            try:
+                while piece := client.recv(65536):
+                    heard += piece
+            except TimeoutError:
+                client.settimeout(PATIENCE_S)
+                client.shutdown(socket.SHUT_WR)
+                while piece := client.recv(65536):
+                    heard += piece
+        except (ConnectionResetError, BrokenPipeError):
+            pass
+    return heard
+
+
+def test_no_damaged_request_is_too_much(address: tuple[str, int]) -> None:
+    generator = np.random.default_rng(int(os.environ.get("VIDAR_SEED", "0")))
+    requests = whole_requests()
+    statuses: dict[bytes, int] = {}
+    for number in range(COUNT):
+        request, other = (requests[index] for index in generator.integers(0, len(requests), 2))
+        words = request if number < len(requests) else damage(request, other, generator)
+        heard = talk(address, words)
+        status = heard.split(b" ", 2)[1] if heard.startswith(b"HTTP/1.1 ") else b"none"
+        assert status != b"500", words
+        statuses[status] = statuses.get(status, 0) + 1
+    assert {b"200", b"400", b"422"} <= set(statuses)
