@@ -1,11 +1,24 @@
 """Messages of a replay come in from its parts; they go out over one socket, one at a time."""
 
 import asyncio
+import contextlib
+from collections.abc import AsyncIterator
 
-from starlette.websockets import WebSocket
+from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from service.problems import Problem
 from service.replay.protocol import Shown, pack, say
+
+CLOSED_ABRUPTLY = 1006
+
+
+@contextlib.asynccontextmanager
+async def _open() -> AsyncIterator[None]:
+    """Say in one way that the viewer has left; Starlette has a second for those who still talk."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise WebSocketDisconnect(CLOSED_ABRUPTLY) from error
 
 
 class Link:
@@ -36,7 +49,7 @@ class Link:
 
     async def pass_on(self, text: str) -> None:
         """Send a text message that is written already."""
-        async with self._sending:
+        async with self._sending, _open():
             await self._socket.send_text(text)
 
     async def tell(self, problem: Problem) -> None:
@@ -45,6 +58,6 @@ class Link:
 
     async def show(self, shown: Shown, payload: bytes) -> None:
         """Send a picture or planes."""
-        async with self._sending:
+        async with self._sending, _open():
             await self._socket.send_bytes(pack(shown, self.sequence, payload))
             self.sequence += 1

@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import asdict
 
+import anyio
 from starlette.websockets import WebSocketDisconnect
 
 from service.clips import Clip
@@ -58,14 +59,15 @@ class ReplaySession:
             for place in range(SIDE_BY_SIDE)
         ]
         await self._introduce()
-        works = [self._listen(), self._projector.run(), self._look_over()]
-        works += [spotter.run() for spotter in self._spotters]
+        works = [self._listen, self._projector.run, self._look_over]
+        works += [spotter.run for spotter in self._spotters]
         if clip.is_in_place:
-            works.append(self._watch_growth())
+            works.append(self._watch_growth)
         try:
-            async with asyncio.TaskGroup() as tasks:
+            # anyio's cancellation waits for a thread's end; asyncio's would leave an engine torn.
+            async with anyio.create_task_group() as tasks:
                 for work in works:
-                    tasks.create_task(work)
+                    tasks.start_soon(work)
         except* WebSocketDisconnect:
             pass
 

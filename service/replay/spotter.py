@@ -1,6 +1,7 @@
 """A play head comes in; the boxes of the windows it needs next go out, before it is there."""
 
 import asyncio
+import time
 from collections import OrderedDict
 from itertools import islice, takewhile
 
@@ -13,6 +14,9 @@ from service.replay.projector import Projector
 from vidar_det.errors import VidarError
 
 BUSY_REST_S = 0.5
+MOST_REST_S = 1.0
+"""While the head runs, a spotter rests as long as it looked, but no longer than this."""
+
 BATCH_WINDOWS = 4  # looked at in one go: the engine overlaps them
 AHEAD_S = 1.0
 FEWEST_AHEAD, MOST_AHEAD = 4, 64  # windows
@@ -72,13 +76,15 @@ class Spotter:
         return next((model for model in self._lookout.models if model.name == wanted), None)
 
     async def _send(self, model: ModelNote, starts: list[int]) -> None:
-        reel = self._projector.reel
+        reel, begin = self._projector.reel, time.monotonic()
         async for message in self._lookout.look(self._clip, reel, model, starts):
             await self._link.pass_on(message)
         for start in starts:
             self._sent[model.name, start] = None
         while len(self._sent) > REMEMBERED_WINDOWS:
             self._sent.popitem(last=False)
+        if self._projector.player.planes_per_s:  # pictures come first
+            await asyncio.sleep(min(MOST_REST_S, time.monotonic() - begin))
 
     def _next_windows(self, model: ModelNote) -> list[int]:
         """Choose neighbouring windows that the page lacks, the one under the head first."""

@@ -74,7 +74,8 @@ function showSelection() {
   if (!player?.clock) return;
   const words = /** @type {const} */ (["document", "film"]).map((kind) => {
     const { start, planes } = selection(/** @type {Player} */ (player), kind);
-    return `${kind === "film" ? "MP4" : "JSON"}: planes ${formatCount(start)} to ${formatCount(start + planes - 1)}`;
+    const planesShown = `${formatCount(start)} to ${formatCount(start + planes - 1)}`;
+    return kind === "film" ? `MP4: ${planesShown}` : `JSON: planes ${planesShown}`;
   });
   setText("selection", `${words.join(". ")}.${player.loop ? "" : " A and B choose others."}`);
 }

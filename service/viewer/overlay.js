@@ -20,6 +20,7 @@ export function styleOf(category) {
  * @property {number} width of the picture
  * @property {number} height
  * @property {boolean} isExact draw pixels as squares
+ * @property {boolean} isMoving draw quickly
  * @property {Box[]} boxes
  * @property {Set<Box>} alone boxes that the other model does not have
  * @property {Map<number, [number, number][]>} trails
@@ -44,7 +45,7 @@ export function paint(canvas, scene) {
   context.fillRect(0, 0, canvas.width, canvas.height);
   if (!scene.picture) return;
   context.imageSmoothingEnabled = !scene.isExact;
-  context.imageSmoothingQuality = "high";
+  context.imageSmoothingQuality = scene.isMoving ? "low" : "high";
   context.drawImage(scene.picture, left, top, scene.width * scale, scene.height * scale);
   context.setTransform(1, 0, 0, 1, left, top);
   paintTrails(context, scene, scale, ratio);

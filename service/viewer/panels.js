@@ -143,10 +143,15 @@ export function showCaption(id, model, ms, words) {
         `${(model.params / 1e6).toFixed(2)} M parameters`,
       ]
     : ["no model"];
+  const text = `${model ? " · " : ""}${facts.filter(Boolean).join(" · ")}`;
+  const caption = element(id);
+  if (caption.textContent === `${model?.name ?? ""}${text}`) return;
   const name = document.createElement("strong");
   name.textContent = model?.name ?? "";
-  element(id).replaceChildren(name, `${model ? " · " : ""}${facts.filter(Boolean).join(" · ")}`);
+  caption.replaceChildren(name, text);
 }
+
+let listed = "";
 
 /**
  * Write the boxes of this moment into the table, for eyes, screen readers and scripts.
@@ -157,8 +162,8 @@ export function showCaption(id, model, ms, words) {
 export function listFound(boxes, alone, classes) {
   const body = /** @type {HTMLTableSectionElement} */ (document.querySelector("#found tbody"));
   const key = JSON.stringify([boxes, alone.size]);
-  if (body.dataset.key === key) return;
-  body.dataset.key = key;
+  if (listed === key) return;
+  listed = key;
   body.replaceChildren(
     ...boxes.map((box) => {
       const row = document.createElement("tr");

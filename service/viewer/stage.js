@@ -100,7 +100,7 @@ export class Stage {
     fit(screen);
     paint(screen, this.scene(model, boxes, alone));
     const count = model ? ` of ${model.name}: ${panels.countWords(boxes, model.classes)}` : "";
-    screen.setAttribute("aria-label", `Picture with boxes${count}`);
+    if (screen.ariaLabel !== `Picture with boxes${count}`) screen.ariaLabel = `Picture with boxes${count}`;
     panels.showCaption(`caption-${side}`, model, this.paces.get(model?.name ?? ""), words);
   }
 
@@ -130,6 +130,7 @@ export class Stage {
       width: clip.width,
       height: clip.height,
       isExact: player.view === "raw",
+      isMoving: player.isPlaying,
       boxes,
       alone,
       trails: hasTrails ? player.boxes.trails(model, start, this.filter) : new Map(),

@@ -454,7 +454,7 @@ def test_the_page_comes_back_when_the_service_does(visit: Open, tmp_path: Path) 
 def test_a_growing_recording_is_followed(serve: Serve, visit: Open, clip: Path) -> None:
     placed = prepare_recording(clip)
     page = visit(f"http://{serve([placed])}/#clip={placed.clip_id}")
-    page.get_by_role("checkbox", name="Follow the end").check()
+    page.get_by_role("checkbox", name="Follow").check()
     expect(page.locator("#clock-plane")).to_have_text("plane 199 of 200")
     with clip.open("ab") as file:
         file.write(bytes(240 * 100))
