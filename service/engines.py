@@ -130,7 +130,8 @@ class InlineEngine:
     """Runs detectors in threads of this process.
 
     A window is the unit of work: requests take turns, so that a short one never waits for a long
-    one to end, and a client that reads slowly holds no thread.
+    one to end, and a client that reads slowly holds no thread. Windows are not gathered into
+    batches: on a CPU that gains nothing (``benchmarks/batches.py``).
 
     Args:
         settings: models, workers, queue.

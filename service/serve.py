@@ -12,6 +12,7 @@ from types import FrameType
 import uvicorn
 
 from service.app import create_app
+from service.connections import build_protocol
 from service.guards import EVERY_ADDRESS
 from service.in_place import PlacedRecording
 from service.keys import new_key, read_keys
@@ -52,7 +53,7 @@ def serve(
         host=settings.host,
         port=settings.port,
         loop="asyncio",  # whatever else is installed
-        http="httptools",  # h11 fails loudly where a body breaks off in the middle of a chunk
+        http=build_protocol(settings.client_timeout_s),  # httptools: calm about damaged requests
         access_log=False,
         log_level="info" if announce is None else "warning",
         server_header=False,

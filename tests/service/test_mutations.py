@@ -19,6 +19,7 @@ import uvicorn
 from hypothesis import HealthCheck, Phase, given, settings
 
 from service.app import create_app
+from service.connections import build_protocol
 from service.settings import Settings
 from tests.service.conftest import ScriptedEngine
 
@@ -57,7 +58,7 @@ def address(tmp_path: Path, failures: list[str]) -> Iterator[tuple[str, int]]:
         calls_at_once=1000,
     )
     app = create_app(told, ScriptedEngine())
-    config = uvicorn.Config(app, port=0, log_config=None, ws="none", http="httptools")
+    config = uvicorn.Config(app, port=0, log_config=None, ws="none", http=build_protocol(2))
     listener = config.bind_socket()
     listener.listen()
     server = uvicorn.Server(config)

@@ -20,6 +20,7 @@ import uvicorn
 from typer.testing import CliRunner
 
 from service.app import create_app
+from service.connections import build_protocol
 from service.keys import KeyRing, new_key
 from service.serve import check_address, describe_settings, make_key
 from service.settings import Settings
@@ -33,7 +34,8 @@ def serving(folder: Path, engine: ScriptedEngine, timeout_s: float) -> Iterator[
     """A service on loopback, at a port that was free."""
     settings = Settings(data_dir=folder, max_body_bytes=100_000, client_timeout_s=timeout_s)
     app = create_app(settings, engine)
-    config = uvicorn.Config(app, port=0, log_config=None, ws="none", http="httptools")
+    http = build_protocol(timeout_s)
+    config = uvicorn.Config(app, port=0, log_config=None, ws="none", http=http)
     listener = config.bind_socket()
     listener.listen()  # whoever calls before the service runs waits in line
     running = uvicorn.Server(config)
@@ -126,6 +128,18 @@ def test_a_client_who_falls_silent_is_a_408(hasty_server: tuple[str, int]) -> No
     answer = talk(hasty_server, HEAD + b"Content-Length: 9000\r\n\r\n", bytes(100))
     assert answer.startswith(b"HTTP/1.1 408")
     assert problem_of(answer)["status"] == 408
+
+
+@pytest.mark.parametrize("said", [b"", b"G", b"GET / HTTP/1.1\r\nHost: local"])
+def test_a_client_who_never_finishes_asking_is_let_go(
+    hasty_server: tuple[str, int], said: bytes
+) -> None:
+    assert talk(hasty_server, said) == b""
+
+
+def test_a_second_request_has_as_long_as_the_first(hasty_server: tuple[str, int]) -> None:
+    whole = b"GET /v2/health/live HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    assert talk(hasty_server, whole + b"GET /v2").count(b"200 OK") == 1
 
 
 def test_a_client_who_stops_in_the_middle_leaves_nothing(server: tuple[str, int]) -> None:
