@@ -1,6 +1,6 @@
 """Serve in a process of its own: what do uploads cost in memory, and what does HTTP cost in speed?
 
-    python benchmarks/service.py [--gigabytes 1.07] [--clients 64] [--seconds 60]
+    python -m benchmarks.service [uploads speed crowd] [--gigabytes 1.07] [--clients 64]
 
 Memory is the anonymous resident set of the serving process, sampled every 5 ms; the bombs unpack to
 more than the service's limit of 4 GiB. Speed is that of the demo recording, repeated to one second,
@@ -9,10 +9,6 @@ walked in this process and over HTTP by turns.
 
 import argparse
 import contextlib
-import os
-import re
-import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -25,32 +21,16 @@ import httpx
 import numpy as np
 from backports import zstd
 
+from benchmarks.serving import serving
 from vidar_det import load_detector, open_recording
 from vidar_det.spikes.demo import RECORDING_FILE, find_demo
 
 BLOCK_BYTES, SECOND_PLANES, ROUNDS = 1_000_000, 20_000, 4
 BOMB_BLOCKS = 4400  # of BLOCK_BYTES: beyond 4 GiB
+PARTS = ("uploads", "speed", "crowd")
 LINES = {"Accept": "application/x-ndjson"}
 CAMERA = {"width": 400, "height": 250, "layout": "plain"}
 DEMO = {"width": 256, "height": 160, "layout": "plain"}
-
-
-@contextlib.contextmanager
-def serving(folder: Path) -> Iterator[tuple[httpx.Client, int]]:
-    """Start the service; give a client and the process's number."""
-    environment = os.environ | {"VIDAR_DATA_DIR": str(folder), "VIDAR_PORT": "0"}
-    with (folder.parent / "log").open("w+") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "vidar_det", "serve"], env=environment, stderr=log
-        )
-        try:
-            while not (found := re.search(r"http://\S+:\d+", Path(log.name).read_text())):
-                time.sleep(0.05)
-            with httpx.Client(base_url=found[0], timeout=600) as client:
-                yield client, process.pid
-        finally:
-            process.terminate()
-            process.wait(60)
 
 
 def anonymous_mb(number: int) -> float:
@@ -158,19 +138,23 @@ def measure_crowd(client: httpx.Client, clients: int, seconds: float) -> None:
 
 
 def main() -> None:
-    """Measure all three."""
+    """Measure what was asked for, or all three."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("parts", nargs="*", default=PARTS, help="uploads, speed, crowd; else all")
     parser.add_argument("--gigabytes", type=float, default=1.07)
     parser.add_argument("--clients", type=int, default=64)
     parser.add_argument("--seconds", type=float, default=60)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as home:
         folder = Path(home) / "spool"
-        with serving(folder) as (client, number):
+        with serving(folder) as (client, process):
             client.post("/v1/detect", json={"clip_id": "demo"})
-            measure_uploads(client, number, options.gigabytes)
-            measure_speed(client, Path(home))
-            measure_crowd(client, options.clients, options.seconds)
+            if "uploads" in options.parts:
+                measure_uploads(client, process.pid, options.gigabytes)
+            if "speed" in options.parts:
+                measure_speed(client, Path(home))
+            if "crowd" in options.parts:
+                measure_crowd(client, options.clients, options.seconds)
             time.sleep(2)  # drafts are removed after the last byte of their answer
             left = [path.name for path in (folder / "incoming").iterdir()]
             print(f"left in the spool: {left}")
