@@ -1,9 +1,11 @@
 """An engine whose boxes are written down: two models that agree in part."""
 
+import time
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 
 import anyio.lowlevel
+import anyio.to_thread
 import numpy as np
 
 from service.engines import ModelNote, Step, Task, WindowFound
@@ -39,6 +41,9 @@ class ViewedEngine:
     """Looks at the windows that it is asked for, and finds what is written down."""
 
     is_full: bool = False
+    is_slow: bool = False
+    is_inside: bool = False
+    torn: int = 0
     tasks: list[Task] = field(default_factory=list)
     models = tuple(
         ModelNote(name, "1", params, 2, WINDOW, CLASSES)
@@ -60,7 +65,7 @@ class ViewedEngine:
         conf = task.question.thresholds.conf
         windows = recording.windows(WINDOW, None, start, stop)
         for number, window in enumerate(windows):
-            await anyio.lowlevel.checkpoint()
+            await self._wait()
             found = boxes_of(task.model, window.start)
             record = WindowRecord(number, window.start, WINDOW, window.time_us)
             yield WindowFound(record, found.select(found.scores >= conf))
@@ -73,3 +78,18 @@ class ViewedEngine:
             TimingRecord(1.0, 8.0, 9.0),
             request_id=task.request_id,
         )
+
+    async def _wait(self) -> None:
+        """Look in a thread, as an engine does; whoever stops it must wait for the thread."""
+        if not self.is_slow:
+            await anyio.lowlevel.checkpoint()
+            return
+        try:
+            await anyio.to_thread.run_sync(self._look)
+        finally:
+            self.torn += self.is_inside
+
+    def _look(self) -> None:
+        self.is_inside = True
+        time.sleep(0.05)
+        self.is_inside = False

@@ -258,6 +258,24 @@ def test_a_clip_that_is_deleted_plays_on_for_those_who_watch(
         assert late.hear("problem")["problem"]["status"] == 404
 
 
+def test_viewers_who_leave_in_the_middle_tear_no_engine(
+    serve: Serve, engine: ViewedEngine, caplog: pytest.LogCaptureFixture
+) -> None:
+    engine.is_slow = True
+    caplog.set_level("INFO", logger="vidar_det.service")
+    address = serve()
+    for plane in (0, 128, 256):
+        with watching(address, "demo") as viewer:
+            viewer.grant(8)
+            viewer.wish(plane=plane, models=["nano", "half"])
+            viewer.hear("boxes")
+    with watching(address, "demo") as viewer:
+        viewer.wish(plane=0, models=["nano"])
+        viewer.hear("boxes")
+    assert engine.torn == 0
+    assert "failure" not in caplog.text
+
+
 def test_an_engine_without_room_is_waited_for(serve: Serve, engine: ViewedEngine) -> None:
     engine.is_full = True
     with watching(serve(), "demo") as viewer:
