@@ -5,8 +5,8 @@
 
 import { BoxStore } from "./boxes.js";
 import { Clock } from "./clock.js";
-import { PLANES } from "./protocol.js";
-import { PlaneBlock, spanAround } from "./planes.js";
+import { spanAround } from "./planes.js";
+import { Screen } from "./screen.js";
 import { StillTransport } from "./still.js";
 import { Transport } from "./transport.js";
 
@@ -56,17 +56,14 @@ export class Player {
     this.models = [];
     /** @type {[number, number] | null} */
     this.loop = null;
-    /** @type {{source: CanvasImageSource, view: View, plane: number, count: number} | null} */
-    this.picture = null;
-    this.shownFrames = 0;
-    /** @type {PlaneBlock | null} */
-    this.block = null;
-    this.canvas = document.createElement("canvas");
+    this.screen = new Screen();
     this.generation = 0;
     this.sought = 0;
     this.acknowledged = -1;
     this.settleTimer = 0;
-    this.fetched = "";
+    this.owed = 0;
+    this.seen = () => this.repay();
+    document.addEventListener("visibilitychange", this.seen);
     const isOld = !("WebSocket" in window);
     this.transport = new (isOld ? StillTransport : Transport)(clipId, {
       onOpen: () => this.opened(),
@@ -80,6 +77,7 @@ export class Player {
 
   close() {
     window.clearTimeout(this.settleTimer);
+    document.removeEventListener("visibilitychange", this.seen);
     this.transport.close();
   }
 
@@ -90,6 +88,7 @@ export class Player {
 
   opened() {
     this.isConnected = true;
+    this.owed = 0;
     if (this.introduction) {
       this.hooks.onSay("Connected again.");
       this.wish({ plane: this.plane });
@@ -131,8 +130,7 @@ export class Player {
     this.introduction = introduction;
     this.clock = new Clock(introduction.clip);
     this.boxes.clear();
-    this.block = null;
-    this.fetched = "";
+    this.screen.block = null;
     if (isFirst) {
       this.models = introduction.models.slice(0, 1).map((model) => model.name);
       this.plane = this.beginSeconds === null ? 0 : this.clock.planeAt(this.beginSeconds);
@@ -180,48 +178,32 @@ export class Player {
 
   /** @param {import("./types.js").Frame} frame */
   async take(frame) {
-    if (frame.kind === PLANES && !(frame.view === "raw" && frame.count === 1)) {
-      this.block = new PlaneBlock(frame);
-      if (!this.isPlaying && this.drawHere()) this.hooks.onPicture();
+    if (this.screen.keep(frame)) {
+      if (!this.isPlaying) this.drawHere();
       return;
     }
-    const isStale = this.acknowledged < this.sought && !this.isScrubbing;
-    if (isStale || document.hidden) {
-      this.transport.grant(1);
+    if (document.hidden) {
+      this.owed += 1; // nobody looks: the service may rest
       return;
     }
-    const source = await this.develop(frame);
+    const source = this.isStale ? null : await this.screen.develop(frame, this.look);
     this.transport.grant(1);
-    if (!source || (this.acknowledged < this.sought && !this.isScrubbing)) return;
-    this.show(source, frame.view, frame.plane, frame.count);
-  }
-
-  /**
-   * @param {import("./types.js").Frame} frame
-   * @returns {Promise<CanvasImageSource | null>}
-   */
-  async develop(frame) {
-    if (frame.kind === PLANES) {
-      const block = new PlaneBlock(frame);
-      return this.onCanvas(block.draw("raw", frame.start, frame.start, 1, this.look));
-    }
-    const payload = /** @type {BlobPart} */ (frame.payload);
-    return createImageBitmap(new Blob([payload], { type: "image/jpeg" })).catch(() => null);
-  }
-
-  /**
-   * @param {CanvasImageSource} source
-   * @param {View} view
-   * @param {number} plane
-   * @param {number} count
-   */
-  show(source, view, plane, count) {
-    const old = this.picture?.source;
-    if (old instanceof ImageBitmap && old !== source) old.close();
-    this.picture = { source, view, plane, count };
-    this.shownFrames += 1;
-    if ((this.isPlaying || this.isFollowing) && !this.isScrubbing) this.plane = plane;
+    if (!source || this.isStale) return;
+    this.screen.show(source, frame.view, frame.plane);
+    if ((this.isPlaying || this.isFollowing) && !this.isScrubbing) this.plane = frame.plane;
     this.hooks.onPicture();
+  }
+
+  /** Grant what was held back while the page was hidden. */
+  repay() {
+    if (document.hidden || !this.owed) return;
+    this.transport.grant(this.owed);
+    this.owed = 0;
+  }
+
+  /** Whether pictures on their way are older than what was asked for last. */
+  get isStale() {
+    return this.acknowledged < this.sought && !this.isScrubbing;
   }
 
   get look() {
@@ -229,22 +211,12 @@ export class Player {
     return { white: introduction.white, palette: introduction.palette };
   }
 
-  /** @param {ImageData} image */
-  onCanvas(image) {
-    this.canvas.width = image.width;
-    this.canvas.height = image.height;
-    this.canvas.getContext("2d")?.putImageData(image, 0, 0);
-    return this.canvas;
-  }
-
-  /** Draw the moment from planes that are here. */
+  /** Draw the moment from planes that are here, if they are. */
   drawHere() {
-    if (!this.clock || !this.block) return false;
-    const [start, count] = spanAround(this.clock, this.view, this.plane, this.window);
-    if (!this.block.covers(start, count)) return false;
-    const image = this.block.draw(this.view, this.plane, start, count, this.look);
-    this.show(this.onCanvas(image), this.view, this.plane, count);
-    return true;
+    if (!this.clock) return false;
+    const isDrawn = this.screen.draw(this.clock, this.view, this.plane, this.window, this.look);
+    if (isDrawn) this.hooks.onPicture();
+    return isDrawn;
   }
 
   /** Once the viewer rests, fetch the planes around; steps are drawn here then. */
@@ -257,7 +229,7 @@ export class Player {
       const first = Math.max(0, start - MARGIN_PLANES);
       const last = Math.min(this.clock.planes, start + count + MARGIN_PLANES);
       const bytes = (last - first) * Math.ceil(clip.width / 8) * clip.height;
-      const isHere = this.block?.covers(first, last - first);
+      const isHere = this.screen.has(first, last - first);
       if (bytes <= most && !isHere && last - first > 1) {
         this.transport.send({ type: "planes", start: first, count: last - first });
       }

@@ -126,7 +126,7 @@ export class Stage {
     const start = model && player.clock ? player.clock.windowStart(player.plane, model.window) : 0;
     const hasTrails = model && panels.input("show-trails").checked;
     return {
-      picture: player.picture?.source ?? null,
+      picture: player.screen.picture?.source ?? null,
       width: clip.width,
       height: clip.height,
       isExact: player.view === "raw",

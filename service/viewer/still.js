@@ -46,7 +46,8 @@ export class StillTransport {
     this.listener.onFrame({ kind: PICTURE, view, sequence, plane, start: plane, count: 1, ...size, payload });
   }
 
-  grant() {}
+  /** @param {number} _count */
+  grant(_count) {}
 
   close() {
     this.isClosed = true;
