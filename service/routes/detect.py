@@ -64,8 +64,9 @@ async def detect(
 ) -> Response:
     """Detect objects in a clip, sent along or sent before, window by window.
 
-    A clip above the service's limit, or any with `Prefer: respond-async`, becomes a job (202),
-    unless lines are accepted, which come at any size.
+    A clip above the service's limit (of one sent before, only the planes asked for count), or any
+    with `Prefer: respond-async`, becomes a job (202), unless lines are accepted, which come at any
+    size.
     """
     parts = parts_of(request)
     answer = choose_media(request.headers.get("accept", ""), WHOLE, LINES)
@@ -78,7 +79,7 @@ async def detect(
         parts.engine.check_room()
     async with AsyncExitStack() as stack:
         source = await _hold_clip(request, parts, kind, stack)
-        size = (await in_thread(source.path.stat)).st_size
+        size = await in_thread(lambda: _bytes_to_look_at(source, query.planes))
         if wants_job or (answer != LINES and size > parts.settings.sync_bytes):
             order = await in_thread(lambda: _order(parts, source, query, model, request))
             caller = request.state.caller
@@ -126,6 +127,14 @@ async def _hold_clip(
     received = await receive_clip(request, parts)
     stack.push_async_callback(in_thread, received.draft.discard)
     return received
+
+
+def _bytes_to_look_at(source: Received | Clip, planes: int | None) -> int:
+    """Of a clip that is known, the planes asked for count; of another one, all that was sent."""
+    size = source.path.stat().st_size
+    if planes is None or isinstance(source, Received):
+        return size
+    return min(size, planes * size // max(source.note.clip.planes, 1))
 
 
 def _order(

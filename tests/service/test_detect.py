@@ -311,6 +311,15 @@ def test_a_large_clip_becomes_a_job_unless_lines_are_wanted(
     assert answer.status_code == 200
 
 
+def test_a_stretch_of_a_large_clip_is_answered_at_once(start: Start, sent: dict[str, Any]) -> None:
+    call = start(sync_bytes=len(sent["content"]) - 1)
+    clip_id = call.post("/v1/clips", **sent).json()["id"]
+    for planes, status in ((50, 200), (None, 202)):
+        query = {} if planes is None else {"planes": planes}
+        answer = call.post("/v1/detect", params=query, json={"clip_id": clip_id})
+        assert answer.status_code == status
+
+
 def test_a_full_spool_is_a_507(start: Start, sent: dict[str, Any]) -> None:
     call = start(spool_bytes=1000, demo=False)
     answer = call.post("/v1/detect", **sent)
