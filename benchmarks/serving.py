@@ -33,4 +33,4 @@ def serving(
             yield client, process
     finally:
         process.terminate()
-        process.wait(120)
+        process.wait(600)  # beside other work a process may take its time to end
