@@ -22,7 +22,7 @@ def run(*words: object) -> Result:
 
 
 def run_process(*words: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "vidar_det.cli", *map(str, words)]
+    command = [sys.executable, "-m", "vidar_det", *map(str, words)]
     return subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  # our own
 
 
