@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 
-START_S, END_S = 120, 120
+START_S, END_S = 300, 120
 
 
 class Process:

@@ -70,14 +70,20 @@ def test_a_service_that_is_told_to_stop_ends_what_is_under_way_and_nothing_new(
 
 
 def test_a_job_that_takes_longer_than_the_grace_begins_anew(tmp_path: Path) -> None:
+    dark = {"content": bytes(64 * 8 * 40_000), "params": {"width": 64, "height": 64} | LONG}
+    kind = ASYNC | {"Content-Type": "application/octet-stream"}
     with service_process(tmp_path, grace_s="0") as service:
-        location = begin(service, "k")
+        answer = service.client.post("/v1/detect", **dark, headers=kind)  # 20,000 windows
+        location = answer.headers["Location"]
         next(job for job in service.events(location) if job["progress"] > 0)
         service.process.send_signal(signal.SIGTERM)
         service.process.wait(END_S)
     assert "failure" not in (tmp_path / "log").read_text()
     with service_process(tmp_path) as service:
+        again = next(job for job in service.events(location) if job["state"] == "running")
+        assert again["attempts"] == 2
+        service.client.delete(location)
         *_, end = service.events(location)
-        assert (end["state"], end["attempts"]) == ("succeeded", 2)
+        assert (end["state"], end["attempts"]) == ("cancelled", 2)
     lines = (tmp_path / "log").read_text().splitlines()
     assert any(json.loads(line)["route"] == "/v1/detect" for line in lines if line[0] == "{")
