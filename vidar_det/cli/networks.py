@@ -11,11 +11,14 @@ if TYPE_CHECKING:
 
 from vidar_det.cli.options import (
     FAILED,
+    DataRootOption,
     JsonOption,
     OnDevice,
     OutOption,
     OverwriteOption,
+    ResumeOption,
     ThreadsOption,
+    WorkersOption,
     names_in,
 )
 
@@ -30,15 +33,9 @@ def train(
         Path, typer.Argument(metavar="RECIPE", help="TOML file that says what to train.")
     ],
     out: OutOption,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on where the run in --out stopped.")
-    ] = False,
-    data_root: Annotated[
-        Path, typer.Option(metavar="DIR", help="Folder that the recipe's folders are relative to.")
-    ] = Path(),
-    workers: Annotated[
-        int, typer.Option(min=0, help="Processes that simulate windows; 0: none beside this one.")
-    ] = 1,
+    resume: ResumeOption = False,
+    data_root: DataRootOption = Path(),
+    workers: WorkersOption = 1,
     device: OnDevice = "cpu",
     threads: ThreadsOption = None,
     tensorboard: Annotated[
@@ -101,9 +98,7 @@ def prune(
     recipe: Annotated[
         Path | None, typer.Option(metavar="RECIPE", help="Recipe whose data to learn from.")
     ] = None,
-    data_root: Annotated[
-        Path, typer.Option(metavar="DIR", help="Folder that the recipe's folders are relative to.")
-    ] = Path(),
+    data_root: DataRootOption = Path(),
     one_shot: Annotated[
         bool, typer.Option("--one-shot", help="Cut at once, without training.")
     ] = False,
@@ -130,12 +125,8 @@ def prune(
         float, typer.Option(min=0, help="Weight of the dense net's word in the end.")
     ] = 1.0,
     seed: Annotated[int, typer.Option(min=0, help="Decides the data.")] = 0,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on where the run in --out stopped.")
-    ] = False,
-    workers: Annotated[
-        int, typer.Option(min=0, help="Processes that simulate windows; 0: none beside this one.")
-    ] = 1,
+    resume: ResumeOption = False,
+    workers: WorkersOption = 1,
     device: OnDevice = "cpu",
     threads: ThreadsOption = None,
     overwrite: OverwriteOption = False,

@@ -82,6 +82,15 @@ AddressOption = Annotated[
         show_default="one on this machine, for this command",
     ),
 ]
+ResumeOption = Annotated[
+    bool, typer.Option("--resume", help="Go on where the run in --out stopped.")
+]
+DataRootOption = Annotated[
+    Path, typer.Option(metavar="DIR", help="Folder that the recipe's folders are relative to.")
+]
+WorkersOption = Annotated[
+    int, typer.Option(min=0, help="Processes that simulate windows; 0: none beside this one.")
+]
 FpsOption = Annotated[float, typer.Option(min=1, max=240, help="Frames per second of the video.")]
 
 
