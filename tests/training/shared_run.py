@@ -15,11 +15,11 @@ import torch
 from vidar_det.detector.network import build_detector
 from vidar_det.training import loop
 from vidar_det.training.distributed import Processes, joined_processes
-from vidar_det.training.learner import detector_spec
 from vidar_det.training.loop import Progress, RunSpec, train
 from vidar_det.training.recipe import RecipeSpec, read_recipe
 from vidar_det.training.simulation import collate
 from vidar_det.training.sources import open_data
+from vidar_det.training.start import detector_spec
 from vidar_det.training.step import train_step
 
 

@@ -20,7 +20,6 @@ from vidar_det.errors import CheckpointError, OutputError, TrainingError
 from vidar_det.spikes.scene_spec import SceneSpec
 from vidar_det.training import loop
 from vidar_det.training.averaging import Averaged
-from vidar_det.training.learner import detector_spec
 from vidar_det.training.loop import Progress, RunSpec, train
 from vidar_det.training.losses import LossTerms, detection_loss
 from vidar_det.training.recipe import (
@@ -33,6 +32,7 @@ from vidar_det.training.recipe import (
 from vidar_det.training.run_files import RunFiles
 from vidar_det.training.simulation import collate
 from vidar_det.training.sources import DataRoom, open_data
+from vidar_det.training.start import detector_spec
 
 Spoil = Callable[[LossTerms, RawPredictions], LossTerms]
 

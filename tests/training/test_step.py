@@ -8,10 +8,10 @@ import torch
 from tests.training.little_recipe import RECIPE
 from vidar_det.detector.network import SpikingDetector, build_detector
 from vidar_det.errors import TrainingError
-from vidar_det.training.learner import detector_spec
 from vidar_det.training.recipe import PhaseSpec
 from vidar_det.training.simulation import Batch, collate
 from vidar_det.training.sources import open_data
+from vidar_det.training.start import detector_spec
 from vidar_det.training.step import build_optimiser, learning_rate, train_step
 
 

@@ -13,9 +13,9 @@ from vidar_det.detector.checkpoint import load_network
 from vidar_det.detector.network import SpikingDetector, build_detector
 from vidar_det.detector.spec import size_spec
 from vidar_det.errors import CheckpointError
-from vidar_det.training.learner import detector_spec
 from vidar_det.training.loop import RunSpec, train
 from vidar_det.training.sources import DataRoom, open_data
+from vidar_det.training.start import detector_spec
 from vidar_det.training.student import Student
 
 

@@ -30,12 +30,12 @@ from vidar_det.evaluation.accuracy import evaluate
 from vidar_det.evaluation.matching import ScoredImage
 from vidar_det.outputs import write_json
 from vidar_det.training.label_check import LabelCheck, check_labels
-from vidar_det.training.learner import detector_spec
 from vidar_det.training.loading import load_batches
 from vidar_det.training.recipe import RecipeSpec, read_recipe
 from vidar_det.training.rehearsal import Rehearsal, learn_by_heart
 from vidar_det.training.simulation import Batch, LabelledWindow, SimulatedWindows, collate
 from vidar_det.training.sources import open_data
+from vidar_det.training.start import detector_spec
 
 LABELS_FILE = "labels.png"
 SUMMARY_FILE = "dry-run.json"

@@ -77,7 +77,7 @@ class Lessons:
         )  # type: ignore[return-value]  # of two
 
     def _whole(self, spec: DetectorSpec) -> RecipeSpec | None:
-        model = ModelSpec("nano", spec.classes, spec.neuron, spec.encoding)
+        model = ModelSpec(classes=spec.classes, neuron=spec.neuron, encoding=spec.encoding)
         if self.data is not None:
             mix = RecordingMix(folders=(str(self.data.absolute()),))
             phase = PhaseSpec(windows=1, recordings_share=1.0)

@@ -9,23 +9,16 @@ import torch
 from torch import Tensor
 
 from vidar_det.detector.network import SpikingDetector, build_detector
-from vidar_det.detector.spec import DetectorSpec, size_spec
+from vidar_det.detector.spec import DetectorSpec
 from vidar_det.errors import CheckpointError, TrainingError
 from vidar_det.training.averaging import Averaged
 from vidar_det.training.distributed import ALONE, Processes
 from vidar_det.training.losses import LossTerms
 from vidar_det.training.recipe import RecipeSpec
 from vidar_det.training.simulation import Batch
+from vidar_det.training.start import detector_spec
 from vidar_det.training.step import Teacher, build_optimiser, learning_rate, train_step
 from vidar_det.training.student import Student
-
-
-def detector_spec(recipe: RecipeSpec, steps: int | None = None) -> DetectorSpec:
-    """Return the spec of the network that a recipe trains, with S steps if given."""
-    encoding = recipe.model.encoding
-    if steps is not None:
-        encoding = replace(encoding, steps=steps)
-    return size_spec(recipe.model.size, recipe.model.classes, encoding, recipe.model.neuron)
 
 
 def student_spec(

@@ -21,6 +21,7 @@ from vidar_det.training.recipe import PhaseSpec, RecipeSpec
 from vidar_det.training.recipe_record import record_recipe
 from vidar_det.training.run_files import PROGRESS_FILE, VALIDATION_FILE, RunFiles
 from vidar_det.training.simulation import SimulatedWindows
+from vidar_det.training.start import start_tensors
 from vidar_det.training.student import Student
 
 SAVE_EVERY_S = 120.0
@@ -39,7 +40,7 @@ class RunSpec:
         resume: go on from the folder's ``state.pt`` if it is there.
         workers: processes that simulate windows; 0 simulates in this one.
         processes: those that train the network together.
-        student: what learns; None = a fresh network of the recipe's size.
+        student: what learns; None = what the recipe says.
     """
 
     resume: bool = False
@@ -141,7 +142,7 @@ class _Run:
     def first_weights(self) -> dict[str, Tensor] | None:
         """Weights that a new run begins with; None draws fresh ones."""
         student = self.how.student
-        return None if student is None else student.network.state_dict()
+        return start_tensors(self.recipe) if student is None else student.network.state_dict()
 
     def begin(self) -> dict[str, Any] | None:
         """Read where the run goes on; None where it begins."""

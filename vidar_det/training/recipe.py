@@ -18,15 +18,18 @@ class ModelSpec:
     """Which network is trained.
 
     Attributes:
-        size: ``nano``, ``small`` or ``medium``.
+        size: ``nano``, ``small`` or ``medium``; with ``weights``, theirs counts.
+        weights: what training starts from: a name, folder or checkpoint file; empty = from nothing.
+            The network has their widths, pruned ones too, and their classes are matched by name.
         classes: names, in the order of class ids.
-        neuron: the neuron.
+        neuron: the neuron; None = that of ``weights``, or the default.
         encoding: bins and steps of the finished network.
     """
 
     size: str = "nano"
+    weights: str = ""
     classes: tuple[str, ...] = DEFAULT_CLASSES
-    neuron: NeuronSpec = field(default_factory=NeuronSpec)
+    neuron: NeuronSpec | None = None
     encoding: EncodingSpec = field(default_factory=EncodingSpec)
 
 

@@ -13,9 +13,9 @@ import torch
 from vidar_det.detector.encoding import encode
 from vidar_det.detector.network import SpikingDetector, build_detector
 from vidar_det.detector.normalisation import recalibrate
-from vidar_det.training.learner import detector_spec
 from vidar_det.training.recipe import PhaseSpec, RecipeSpec
 from vidar_det.training.simulation import Batch
+from vidar_det.training.start import detector_spec
 from vidar_det.training.step import build_optimiser, learning_rate, train_step
 
 LOOK_EVERY = 50

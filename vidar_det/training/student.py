@@ -1,4 +1,4 @@
-"""What learns in a run, where it is not a fresh network of the recipe's size."""
+"""What learns in a run, where it is not the network that the recipe names."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
