@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import itertools
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any
@@ -99,7 +99,7 @@ class Lookout:
 
     async def look(
         self, clip: Clip, reel: Reel, model: ModelNote, starts: list[int]
-    ) -> AsyncIterator[str]:
+    ) -> AsyncGenerator[str, None]:
         """Look at neighbouring windows.
 
         Args:

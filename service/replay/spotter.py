@@ -1,6 +1,7 @@
 """A play head comes in; the boxes of the windows it needs next go out, before it is there."""
 
 import asyncio
+import contextlib
 import time
 from collections import OrderedDict
 from itertools import islice, takewhile
@@ -77,8 +78,10 @@ class Spotter:
 
     async def _send(self, model: ModelNote, starts: list[int]) -> None:
         reel, begin = self._projector.reel, time.monotonic()
-        async for message in self._lookout.look(self._clip, reel, model, starts):
-            await self._link.pass_on(message)
+        looking = self._lookout.look(self._clip, reel, model, starts)
+        async with contextlib.aclosing(looking) as messages:
+            async for message in messages:
+                await self._link.pass_on(message)
         for start in starts:
             self._sent[model.name, start] = None
         while len(self._sent) > REMEMBERED_WINDOWS:

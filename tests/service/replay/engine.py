@@ -42,7 +42,6 @@ class ViewedEngine:
 
     is_full: bool = False
     is_slow: bool = False
-    is_inside: bool = False
     torn: int = 0
     tasks: list[Task] = field(default_factory=list)
     models = tuple(
@@ -84,12 +83,14 @@ class ViewedEngine:
         if not self.is_slow:
             await anyio.lowlevel.checkpoint()
             return
-        try:
-            await anyio.to_thread.run_sync(self._look)
-        finally:
-            self.torn += self.is_inside
+        has_ended = False
 
-    def _look(self) -> None:
-        self.is_inside = True
-        time.sleep(0.05)
-        self.is_inside = False
+        def look() -> None:
+            nonlocal has_ended
+            time.sleep(0.05)
+            has_ended = True
+
+        try:
+            await anyio.to_thread.run_sync(look)
+        finally:
+            self.torn += not has_ended
