@@ -7,6 +7,7 @@ from vidar_det.detector.neurons import ILIF
 from vidar_det.detector.spec import NeuronSpec
 from vidar_det.errors import ShapeError
 
+PUBLISHED = NeuronSpec(levels=4, decay=0.25, v_threshold=1.0)
 CASES = [
     (1, 4, 0.25, 1.0),
     (2, 4, 0.25, 1.0),
@@ -68,7 +69,7 @@ def test_a_binary_neuron_fires_zeros_and_ones_only() -> None:
 
 
 def test_the_membrane_carries_over_to_the_next_step_and_not_to_the_next_call() -> None:
-    neuron = ILIF(NeuronSpec(levels=4, decay=1.0), steps=2)
+    neuron = ILIF(NeuronSpec(levels=4, decay=1.0, v_threshold=1.0), steps=2)
     x = torch.tensor([[0.4], [0.4]])
     assert neuron(x).flatten().tolist() == [0.0, 1.0]
     assert neuron(x).flatten().tolist() == [0.0, 1.0]
@@ -77,13 +78,13 @@ def test_the_membrane_carries_over_to_the_next_step_and_not_to_the_next_call() -
 def test_the_input_stays_unchanged() -> None:
     x = torch.randn(4, 2, 3, 3, requires_grad=True)
     before = x.detach().clone()
-    ILIF(NeuronSpec(), steps=2)(x).sum().backward()
+    ILIF(PUBLISHED, steps=2)(x).sum().backward()
     assert torch.equal(x, before)
 
 
 def test_rows_that_hold_no_whole_steps_are_refused() -> None:
     with pytest.raises(ShapeError, match="3 rows do not hold 2 steps"):
-        ILIF(NeuronSpec(), steps=2)(torch.zeros(3, 1))
+        ILIF(PUBLISHED, steps=2)(torch.zeros(3, 1))
 
 
 @pytest.mark.parametrize(("steps", "levels", "decay", "v_threshold"), CASES)
@@ -107,7 +108,7 @@ def test_compiled_loops_equal_the_tensor_form(
 
 def test_bfloat16_maps_are_rounded_once_when_they_are_stored() -> None:
     torch.manual_seed(2)
-    neuron = ILIF(NeuronSpec(), steps=3)
+    neuron = ILIF(PUBLISHED, steps=3)
     short = (torch.randn(6, 5, 8, 8) * 2).bfloat16().contiguous(memory_format=torch.channels_last)
     grads = torch.randn(6, 5, 8, 8).bfloat16()
     x, exact = short.clone().requires_grad_(), short.float().requires_grad_()
@@ -122,7 +123,7 @@ def test_bfloat16_maps_are_rounded_once_when_they_are_stored() -> None:
 
 
 def test_several_threads_give_what_one_gives() -> None:
-    neuron = ILIF(NeuronSpec(), steps=2)
+    neuron = ILIF(PUBLISHED, steps=2)
     x = torch.randn(4, 3, 50, 50) * 2
     before = torch.get_num_threads()
     found = []
@@ -141,12 +142,12 @@ def test_several_threads_give_what_one_gives() -> None:
 
 def test_a_number_that_is_none_shows_in_the_spikes() -> None:
     x = torch.tensor([[0.5], [float("nan")]], requires_grad=True)
-    assert ILIF(NeuronSpec(), steps=2)(x).isnan().flatten().tolist() == [False, True]
+    assert ILIF(PUBLISHED, steps=2)(x).isnan().flatten().tolist() == [False, True]
 
 
 def test_maps_with_gaps_in_memory_are_taken() -> None:
     wide = torch.randn(4, 3, 8, 8) * 2
-    neuron = ILIF(NeuronSpec(), steps=2)
+    neuron = ILIF(PUBLISHED, steps=2)
     gappy = wide[..., ::2].requires_grad_()
     dense = wide[..., ::2].detach().contiguous().requires_grad_()
     assert torch.equal(neuron(gappy), neuron(dense))

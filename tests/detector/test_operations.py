@@ -53,7 +53,9 @@ def brute_force(conv: nn.Conv2d, spikes: Tensor) -> int:
 def test_synops_are_the_connections_that_spikes_really_take(conv: nn.Conv2d) -> None:
     torch.manual_seed(0)
     conv.weight[torch.rand_like(conv.weight) < 0.3] = 0  # no connection
-    network = nn.Sequential(nn.Conv2d(2, 4, 1), ILIF(NeuronSpec(levels=4), steps=2), conv)
+    network = nn.Sequential(
+        nn.Conv2d(2, 4, 1), ILIF(NeuronSpec(levels=4, v_threshold=1.0), steps=2), conv
+    )
     window = torch.randn(2, 2, 6, 7) * 6
     spikes = network[:2](window)
     counted = count_operations(network, [window]).convolutions[1]
@@ -130,7 +132,9 @@ def test_an_ordinary_network_has_no_synops() -> None:
 def test_firing_is_a_mean_over_neurons_steps_and_windows() -> None:
     through = nn.Conv2d(1, 1, 1, bias=False)
     nn.init.ones_(through.weight)
-    network = nn.Sequential(through, ILIF(NeuronSpec(levels=4, decay=0.0), steps=2))
+    network = nn.Sequential(
+        through, ILIF(NeuronSpec(levels=4, decay=0.0, v_threshold=1.0), steps=2)
+    )
     bright = torch.tensor([[3.0, 0.0], [1.0, 0.0]]).view(2, 1, 1, 2)  # steps, then pixels
     (layer,) = count_operations(network, [bright, torch.zeros_like(bright)]).neurons
     assert layer.neurons == 2

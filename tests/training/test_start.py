@@ -17,6 +17,8 @@ from vidar_det.training.recipe import RecipeSpec
 from vidar_det.training.sources import open_data
 from vidar_det.training.start import detector_spec, fit_tensors, start_tensors
 
+PUBLISHED = NeuronSpec(levels=4, v_threshold=1.0)
+
 
 def recipe(weights: Path | str, **model: object) -> RecipeSpec:
     return replace(RECIPE, model=replace(RECIPE.model, weights=str(weights), **model))  # type: ignore[arg-type]
@@ -26,7 +28,7 @@ def recipe(weights: Path | str, **model: object) -> RecipeSpec:
 def pruned(tmp_path: Path) -> Path:
     """A stored network of no named size, with some life in its statistics."""
     torch.manual_seed(3)
-    network = build_detector(replace(detector_spec(RECIPE), pool=24))
+    network = build_detector(replace(detector_spec(RECIPE), pool=24, neuron=PUBLISHED))
     recalibrate(network, [torch.rand(4, 2, 64, 64)])
     save_checkpoint(tmp_path / "model.safetensors", network, dtype=torch.float32)
     return tmp_path / "model.safetensors"

@@ -1,6 +1,7 @@
 """A trained network comes in; the same network without batch normalisation goes out."""
 
 import copy
+from dataclasses import replace
 from typing import cast
 
 from torch import nn
@@ -8,12 +9,14 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from vidar_det.detector.convolution import ConvNorm
 from vidar_det.detector.network import SpikingDetector
+from vidar_det.detector.neurons import ILIF
 
 
 def fold(network: SpikingDetector) -> SpikingDetector:
-    """Fold every batch normalisation into the convolution before it.
+    """Fold every batch normalisation, and the neurons' threshold, into the convolution before it.
 
-    Every norm follows a convolution without a neuron between them, so none is left.
+    Every norm follows a convolution without a neuron between them, so none is left. Membranes are
+    sums of what norms gave: counted in thresholds, they need no division before they are rounded.
 
     Args:
         network: the network; it stays as it is.
@@ -32,5 +35,11 @@ def fold(network: SpikingDetector) -> SpikingDetector:
     for name, pair in pairs:
         path, _, last = name.rpartition(".")
         convolution, norm = cast("tuple[nn.Conv2d, nn.BatchNorm2d]", tuple(pair))
-        setattr(folded.get_submodule(path), last, fuse_conv_bn_eval(convolution, norm))
+        whole = fuse_conv_bn_eval(convolution, norm)
+        for parameter in whole.parameters():
+            parameter.data /= network.spec.neuron.quantum
+        setattr(folded.get_submodule(path), last, whole)
+    for part in folded.modules():
+        if isinstance(part, ILIF):
+            part.spec = replace(part.spec, v_threshold=1.0)
     return folded

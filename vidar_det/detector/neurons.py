@@ -33,7 +33,7 @@ class ILIF(nn.Module):
         steps: S, the steps folded into the first axis.
 
     Example:
-        >>> neuron = ILIF(NeuronSpec(levels=4, decay=0.25), steps=2)
+        >>> neuron = ILIF(NeuronSpec(4, 0.25, 1.0), steps=2)
         >>> neuron(torch.tensor([[1.6], [0.0]])).flatten().tolist()   # 1.6 -> 2, -0.4 is left
         [2.0, 0.0]
     """

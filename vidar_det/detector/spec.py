@@ -18,7 +18,9 @@ class NeuronSpec:
     Attributes:
         levels: D, the most spikes in one step; 1 is a binary neuron.
         decay: what is left of the membrane after one step, 0 to 1.
-        v_threshold: the membrane that one spike costs.
+        v_threshold: the membrane that one spike costs. D times the threshold is the highest
+            membrane that counts; the published 4 times 1 rounds coarser and finds less
+            (``benchmarks/ACCURACY.md``).
         kind: ``ilif``, or ``relu`` for the same network as an ordinary ANN, to compare with; it
             has neither levels nor a membrane, and one step.
 
@@ -27,9 +29,9 @@ class NeuronSpec:
         0.25
     """
 
-    levels: int = 4
+    levels: int = 8
     decay: float = 0.25
-    v_threshold: float = 1.0
+    v_threshold: float = 0.5
     kind: Literal["ilif", "relu"] = "ilif"
 
     def __post_init__(self) -> None:
@@ -38,6 +40,11 @@ class NeuronSpec:
                 f"neuron: found levels {self.levels}, decay {self.decay}, v_threshold "
                 f"{self.v_threshold}; wanted >= 1, 0 to 1, > 0"
             )
+
+    @property
+    def quantum(self) -> float:
+        """The membrane that one unit of output stands for: the threshold; for a ReLU, 1."""
+        return self.v_threshold if self.kind == "ilif" else 1.0
 
 
 @dataclass(frozen=True)
@@ -216,7 +223,7 @@ def size_spec(
         size: ``nano``, ``small`` or ``medium``.
         classes: class names.
         encoding: the input; by default two steps of 64 planes.
-        neuron: the neuron; by default I-LIF with four levels.
+        neuron: the neuron; by default I-LIF with eight levels.
 
     Returns:
         The spec.

@@ -79,7 +79,7 @@ def fit_tensors(checkpoint: Checkpoint, spec: DetectorSpec) -> dict[str, Tensor]
             f"model.weights: see {known.encoding.parts} parts of a bin, the recipe's network "
             f"{spec.encoding.parts}; wanted the same"
         )
-    finer = spec.neuron.v_threshold / known.neuron.v_threshold
+    finer = spec.neuron.quantum / known.neuron.quantum
     state: dict[str, Tensor] = dict(build_detector(spec).state_dict())
     for name, stored in checkpoint.tensors.items():
         is_kernel = stored.ndim == 4 and not name.startswith(STEM)
