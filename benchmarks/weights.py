@@ -83,7 +83,7 @@ def card_figures(detector: Detector, splits: Mapping[str, Mapping[str, Any]]) ->
     """What ``weights/NAME/metrics.json`` says: the net, and every set's figures to four digits."""
     ran = detector.runtime.describe()
     return {
-        "format": 2,
+        "format": 3,
         "params": detector.params,
         "window_planes": detector.spec.window,
         "steps": detector.spec.encoding.steps,
@@ -120,10 +120,15 @@ def brief(figures: Mapping[str, Any]) -> dict[str, Any]:
 
 def brief_slice(figures: Mapping[str, Any]) -> dict[str, Any]:
     """AP50 of a slice, over all and per class, and how many objects it has."""
+    normalised = figures.get("normalised50")  # by speed alone
     return {
         "objects": figures["objects"],
         "mAP50": digits(figures["mAP50"]["value"]),
-        "AP50": {name: digits(of["AP50"]) for name, of in figures["per_class"].items()},
+        **({"normalised50": digits(normalised["value"])} if normalised else {}),
+        "AP50": {
+            name: {"AP50": digits(of["AP50"]), "objects": of["objects"]}
+            for name, of in figures["per_class"].items()
+        },
     }
 
 
@@ -132,22 +137,47 @@ def digits(value: float | int | None) -> float | int | None:
     return round(value, 4) if isinstance(value, float) else value
 
 
-def card_table(sets: Mapping[str, Any]) -> str:
-    """The table of a card, in Markdown."""
+def card_tables(sets: Mapping[str, Any]) -> str:
+    """The tables of a card, in Markdown: all sets, footage by kind, motion by speed."""
     classes = list(next(iter(sets.values()))["per_class"])
-    lines = [
-        f"| set | AP50 (95 %) | mAP | {' | '.join(classes)} |",
-        "|---|---|---|" + "---|" * len(classes),
-    ]
+    lines = table_head("set", "AP50 (95 %)", "mAP", *classes)
     for name, figures in sets.items():
         low, high = figures["mAP50_interval"]
-        cells = [
-            f"{of['AP50']:.3f} ({of['objects']})" if of["objects"] else "-"
-            for of in figures["per_class"].values()
-        ]
         score = f"{figures['mAP50']:.3f} ({low:.2f}-{high:.2f})"
-        lines.append(f"| {name} | {score} | {figures['mAP']:.3f} | {' | '.join(cells)} |")
+        lines.append(table_row(name, score, f"{figures['mAP']:.3f}", *cells(figures["per_class"])))
+    lines += ["", *table_head("footage", *classes, "mean of the first two")]
+    for split in SEEDS:
+        for kind, figures in sets[f"footage-{split}"]["slices"]["kind"].items():
+            person, vehicle = (figures["AP50"][name]["AP50"] for name in classes[:2])
+            mean = f"{(person + vehicle) / 2:.3f}"
+            lines.append(table_row(f"{kind}, {split}", *cells(figures["AP50"]), mean))
+    speeds = sets["motion-val"]["slices"]["speed_px_s"]
+    head = ("motion, normalised AP50 at px/s", *speeds, "fastest / standing")
+    lines += ["", *table_head(*head)]
+    for split in SEEDS:
+        parts = [
+            each["normalised50"]
+            for each in sets[f"motion-{split}"]["slices"]["speed_px_s"].values()
+        ]
+        lines.append(table_row(split, *(f"{part:.3f}" for part in (*parts, parts[-1] / parts[0]))))
     return "\n".join(lines) + "\n"
+
+
+def cells(per_class: Mapping[str, Any]) -> list[str]:
+    """AP50 of each class and how many objects it has, as cells of a table."""
+    return [
+        f"{of['AP50']:.3f} ({of['objects']})" if of["objects"] else "-" for of in per_class.values()
+    ]
+
+
+def table_head(*cells: str) -> list[str]:
+    """The first two lines of a Markdown table."""
+    return [table_row(*cells), "|" + "---|" * len(cells)]
+
+
+def table_row(*cells: str) -> str:
+    """A line of a Markdown table."""
+    return "| " + " | ".join(cells) + " |"
 
 
 def main() -> None:
@@ -179,12 +209,17 @@ def main() -> None:
     if arguments.only:
         return
     write_json(arguments.out / f"{arguments.split}.json", kept, overwrite=True)
-    written = {split: arguments.out / f"{split}.json" for split in SEEDS}
+    join_splits(detector, arguments.out)
+
+
+def join_splits(detector: Detector, out: Path) -> None:
+    """Write what a card states, once both splits were scored."""
+    written = {split: out / f"{split}.json" for split in SEEDS}
     if all(path.exists() for path in written.values()):
         splits = {split: json.loads(path.read_text()) for split, path in written.items()}
         figures = card_figures(detector, splits)
-        write_json(arguments.out / "metrics.json", figures, overwrite=True)
-        (arguments.out / "table.md").write_text(card_table(figures["sets"]), encoding="utf-8")
+        write_json(out / "metrics.json", figures, overwrite=True)
+        (out / "table.md").write_text(card_tables(figures["sets"]), encoding="utf-8")
 
 
 if __name__ == "__main__":
