@@ -193,6 +193,27 @@ def test_without_truncation_objects_that_fit_lie_inside() -> None:
             assert y + h <= 250.01
 
 
+def test_at_eye_level_heads_are_in_view_and_near_people_are_cut_below() -> None:
+    rng = np.random.default_rng(3)
+    people = [sprite for sprite in SPRITES if sprite.class_id == 0]
+    spec = SceneSpec(
+        objects=(1, 1),
+        height_px=(280.0, 360.0),
+        truncation_probability=1.0,
+        eye_level_probability=1.0,
+        distractors=(0, 0),
+    )
+    tops, bottoms = [], []
+    for _ in range(20):
+        (mover,) = compose_scene(spec, people, PLATES, rng).movers
+        (_, top), height = mover.path.at(mover.path.centre_s), mover.mask.shape[0]
+        tops.append(top)
+        bottoms.append(top + height)
+    assert np.quantile(tops, 0.1) > -60
+    assert np.quantile(tops, 0.9) < 200
+    assert np.quantile(bottoms, 0.1) > 250
+
+
 def test_a_rider_moves_with_the_cycle() -> None:
     cycles = [s for s in SPRITES if s.rider is not None]
     scene = compose_scene(SceneSpec(objects=(1, 1)), cycles, PLATES, np.random.default_rng(0))

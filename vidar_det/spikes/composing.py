@@ -18,6 +18,8 @@ from vidar_det.spikes.sprites import DISPLAY_GAMMA, Sprite
 LARGEST_IN_FRAMES = 1.6
 LARGEST_IN_SPRITES = 4.0
 SLOWEST_PX_S = 10.0
+EYES_IN_PERSONS = (0.75, 1.15)
+"""Height of a camera at eye level above the ground, heights of a person."""
 
 
 class Flicker(NamedTuple):
@@ -60,6 +62,9 @@ class Composer:
         self._crowd = None
         if self._happens(spec.crowd_probability):
             self._crowd = float(generator.uniform(0.2, 0.8)) * spec.width
+        self._eyes = None
+        if spec.eye_level_probability and self._happens(spec.eye_level_probability):
+            self._eyes = float(generator.uniform(*EYES_IN_PERSONS))
 
     def draw_shake(self) -> Shake:
         """The camera's trembling; firm in most scenes."""
@@ -179,13 +184,16 @@ class Composer:
         return _Place(person, size, self._draw_centre(person, size))
 
     def _draw_centre(self, person: float, size: tuple[int, int]) -> tuple[float, float]:
-        """Nearer objects stand lower, save for one in three (seen from above, on a slope)."""
+        """Nearer objects stand lower; at eye level exactly so, else save for one in three."""
         spec, rng = self._spec, self._generator
         (height, width), frame_h, frame_w = size, spec.height, spec.width
         x = float(rng.uniform(0, frame_w))
         if self._crowd is not None:
             x = float(rng.normal(self._crowd, 0.12 * frame_w))
-        if self._happens(1 / 3):
+        if self._eyes is not None:  # flat ground: all heights are seen as shares of a person's
+            feet = frame_h * self._horizon + person * self._eyes
+            y = feet + float(rng.normal(0, 0.02)) * frame_h - 0.5 * height
+        elif self._happens(1 / 3):  # seen from above, or on a slope
             y = float(rng.uniform(0, frame_h))
         else:
             near = min(1.2, person / frame_h) ** 0.7

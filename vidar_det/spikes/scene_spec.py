@@ -37,6 +37,8 @@ class SceneSpec:
         distractors: how many unlabelled objects.
         crowd_probability: share of scenes whose objects stand close together.
         truncation_probability: share of objects that may be cut by the frame's borders.
+        eye_level_probability: share of scenes on flat ground before a camera held by a person:
+            heads lie near the horizon, and what is near is cut below.
         wall_probability: share of scenes with a low wall before the background.
         flip: mirror sprites and backgrounds at random.
         classes: names of the sprites' class ids.
@@ -71,6 +73,7 @@ class SceneSpec:
     distractors: tuple[int, int] = (0, 3)
     crowd_probability: float = 0.15
     truncation_probability: float = 0.4
+    eye_level_probability: float = 0.0
     wall_probability: float = 0.15
     flip: bool = True
     classes: tuple[str, ...] = DEFAULT_CLASSES
