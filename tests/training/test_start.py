@@ -55,6 +55,27 @@ def test_a_run_starts_from_the_weights_and_keeps_their_widths(pruned: Path, tmp_
     assert 0 < max(moved) < 0.1
 
 
+def test_a_phase_keeps_part_of_what_it_started_from(pruned: Path, tmp_path: Path) -> None:
+    found = {}
+    for keep in (0.0, 0.5):
+        told = replace(recipe(pruned), recalibrate_windows=0)
+        told = replace(told, phases=(replace(told.phases[0], keep=keep),))
+        (tmp_path / str(keep)).mkdir()
+        windows = open_data(told, tmp_path).windows
+        path = train(told, windows, tmp_path / str(keep), RunSpec(workers=0))
+        found[keep] = load_network(path).state_dict()
+    start = load_network(pruned).state_dict()
+    name = "backbone.stem.0.weight"
+    mean = (start[name] + found[0.0][name]) / 2
+    assert not torch.equal(start[name], found[0.0][name])
+    torch.testing.assert_close(found[0.5][name], mean, rtol=1e-3, atol=1e-4)  # stored as float16
+
+
+def test_a_first_phase_that_starts_from_nothing_keeps_nothing() -> None:
+    with pytest.raises(ConfigError, match="nothing to keep"):
+        replace(RECIPE, phases=(replace(RECIPE.phases[0], keep=0.5),))
+
+
 def test_nothing_named_is_nothing_read() -> None:
     assert start_tensors(RECIPE) is None
     assert detector_spec(RECIPE).pool == 48

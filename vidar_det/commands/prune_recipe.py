@@ -67,6 +67,7 @@ class Lessons:
             steps=spec.encoding.steps,
             scale=self.scale,
             learning_rate=self.learning_rate,
+            keep=0.0,
         )
         batch = phase.batch
         first = max(batch, round(self.windows * self.threshold_share) // batch * batch)

@@ -151,10 +151,18 @@ class Learner:
             self.attachment.load_state_dict(state["attachment"])
 
     def finish(self) -> dict[str, Tensor]:
-        """Let go of the network and return its averaged weights, on the CPU."""
+        """Let go of the network and return the phase's result, on the CPU."""
         if self.attachment is not None:
             self.attachment.finalise()
-        return {name: value.cpu() for name, value in self.averaged.state.items()}
+        result = {name: value.cpu() for name, value in self.averaged.state.items()}
+        if self.start is None or not self.phase.keep:
+            return result
+        return {
+            name: torch.lerp(value, self.start[name].cpu(), self.phase.keep)
+            if value.is_floating_point()
+            else value
+            for name, value in result.items()
+        }
 
     def averaged_network(self) -> SpikingDetector:
         """Return a copy of the network with the averaged weights, in evaluation mode."""

@@ -159,6 +159,9 @@ class PhaseSpec:
         warmup: share of the phase in which the rate rises to its peak.
         footage_share: share of the windows that come from footage.
         recordings_share: share of the windows that come from recordings; the rest is composed.
+        keep: how much of its starting weights a phase's result keeps: 0.5 is the mean of before and
+            after, which learns what is new and forgets less (Wortsman and others, *Model soups*,
+            ICML 2022).
 
     Raises:
         ConfigError: a number lies outside its range.
@@ -172,6 +175,7 @@ class PhaseSpec:
     warmup: float = 0.02
     footage_share: float = 0.0
     recordings_share: float = 0.0
+    keep: float = 0.0
 
     @property
     def composed_share(self) -> float:
@@ -184,7 +188,8 @@ class PhaseSpec:
         if min(counts) < 1 or min(self.scale, self.learning_rate) <= 0:
             raise ConfigError(f"phase: found {self}; wanted positive numbers")
         shares = (self.footage_share, self.recordings_share, self.composed_share)
-        if not all(0 <= share <= 1 for share in shares) or not 0 <= self.warmup < 1:
+        parts = (self.warmup, self.keep)
+        if not all(0 <= share <= 1 for share in shares) or not all(0 <= part < 1 for part in parts):
             raise ConfigError(f"phase: found {self}; wanted shares of 0 to 1")
 
 
@@ -261,6 +266,8 @@ class RecipeSpec:
     def __post_init__(self) -> None:
         if not self.phases:
             raise ConfigError("recipe: found no [[phases]], wanted at least one")
+        if self.phases[0].keep and not self.model.weights:
+            raise ConfigError("recipe: the first phase starts from nothing, it has nothing to keep")
         if self.recalibrate_windows < 0:
             found = self.recalibrate_windows
             raise ConfigError(f"recipe: found recalibrate_windows {found}, wanted 0 or more")
@@ -268,18 +275,22 @@ class RecipeSpec:
             raise ConfigError(
                 "recipe: found no data, wanted [[composed]], [[footage]] or [[recordings]]"
             )
-        for number, phase in enumerate(self.phases):
-            if phase.composed_share > 0 and not self.composed:
-                raise ConfigError(
-                    "recipe: wanted [[composed]] or phases whose footage_share and "
-                    "recordings_share add up to 1"
-                )
-            if phase.footage_share > 0 and not self.footage:
-                raise ConfigError("recipe: wanted [[footage]] or phases with footage_share = 0")
-            if phase.recordings_share > 0 and not self.recordings_of(number):
-                raise ConfigError(
-                    f"recipe: wanted [[recordings]] for phase {number}, or its recordings_share = 0"
-                )
+        for number in range(len(self.phases)):
+            self._check_sources(number)
+
+    def _check_sources(self, number: int) -> None:
+        phase = self.phases[number]
+        if phase.composed_share > 0 and not self.composed:
+            raise ConfigError(
+                "recipe: wanted [[composed]] or phases whose footage_share and "
+                "recordings_share add up to 1"
+            )
+        if phase.footage_share > 0 and not self.footage:
+            raise ConfigError("recipe: wanted [[footage]] or phases with footage_share = 0")
+        if phase.recordings_share > 0 and not self.recordings_of(number):
+            raise ConfigError(
+                f"recipe: wanted [[recordings]] for phase {number}, or its recordings_share = 0"
+            )
 
     def recordings_of(self, phase: int) -> tuple[int, ...]:
         """Indices of the recordings that a phase, by its number, may draw from."""
