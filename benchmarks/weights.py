@@ -65,11 +65,20 @@ def make_sets(root: Path, split: str, data: Path) -> dict[str, Path]:
     return folders
 
 
+NEAR = SceneSpec(
+    objects=(0, 3),
+    height_px=(120, 420),
+    eye_level_probability=1.0,
+    pan_probability=0.7,
+    speed_px_s=(0, 3000),
+    truncation_probability=0.8,
+)
 SCENES = {
     "drawn": (NAMED_SCENES["street"], 8, 200, True),
     "motion": (SceneSpec(), 6, 400, True),
     "street": (NAMED_SCENES["street"], 7, 200, False),
     "composed": (SceneSpec(), 7, 300, False),
+    "near": (NEAR, 5, 200, False),
 }
 """Name -> what the scenes look like, seed of ``val``, how many, and whether our code drew them."""
 
