@@ -179,14 +179,14 @@ def cells(per_class: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def table_head(*cells: str) -> list[str]:
+def table_head(*names: str) -> list[str]:
     """The first two lines of a Markdown table."""
-    return [table_row(*cells), "|" + "---|" * len(cells)]
+    return [table_row(*names), "|" + "---|" * len(names)]
 
 
-def table_row(*cells: str) -> str:
+def table_row(*parts: str) -> str:
     """A line of a Markdown table."""
-    return "| " + " | ".join(cells) + " |"
+    return "| " + " | ".join(parts) + " |"
 
 
 def main() -> None:

@@ -36,9 +36,9 @@ def detector_spec(recipe: RecipeSpec, steps: int | None = None) -> DetectorSpec:
         encoding = replace(encoding, steps=steps)
     if not model.weights:
         return size_spec(model.size, model.classes, encoding, model.neuron)
-    widths = read_checkpoint(find_weights(model.weights)).spec
-    neuron = model.neuron or widths.neuron
-    return replace(widths, classes=model.classes, encoding=encoding, neuron=neuron)
+    known = read_checkpoint(find_weights(model.weights)).spec
+    neuron = model.neuron or known.neuron
+    return replace(known, classes=model.classes, encoding=encoding, neuron=neuron)
 
 
 def start_tensors(recipe: RecipeSpec) -> dict[str, Tensor] | None:
