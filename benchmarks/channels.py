@@ -39,6 +39,7 @@ from vidar_det.detector.operations import count_macs
 from vidar_det.detector.spec import DetectorSpec
 from vidar_det.outputs import write_json
 from vidar_det.pruning import costs
+from vidar_det.pruning.costs import Unit
 from vidar_det.pruning.detectors import cut_detector, detector_groups, initial_gammas
 from vidar_det.pruning.group_threshold import (
     GroupThreshold,
@@ -62,6 +63,23 @@ SPINE_RATE, DUE, STRENGTH = 5.0, 0.8, 0.3
 """As the defaults of `vidar-det prune`."""
 SLIMMING = 1e-2
 """Strength of the L1 penalty on gamma (network slimming: 1e-4 to 1e-5 with SGD's larger rates)."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What is counted, and which widths are allowed."""
+
+    unit: Unit
+    rules: PlanRules
+
+    def price(self, network: SpikingDetector, groups: ChannelGroups) -> costs.CostModel:
+        """Price every group of a network."""
+        if self.unit == "macs":
+            return costs.count_macs(groups)
+        return costs.count_params(network, groups)
+
+
+PARAMS, MACS = Budget("params", PlanRules(FLOOR)), Budget("macs", PlanRules(8, round_to=8))
 
 
 @dataclass(frozen=True)
@@ -123,29 +141,30 @@ class Ways:
             f"slimming-{share:g}", slim, groups, gamma_sizes(slim, groups), share, first
         )
 
-    def spines(self, share: float, rho: float) -> SpikingDetector:
+    def spines(self, share: float, rho: float, budget: Budget = PARAMS) -> SpikingDetector:
         """Train the spines of groups against a rising threshold, cut, learn on."""
         dense = self.dense()
         groups = detector_groups(dense)
-        model = costs.count_params(dense, groups)
+        model = budget.price(dense, groups)
         attached: list[GroupThreshold] = []
 
         def attach(
             network: SpikingDetector, optimizer: torch.optim.Optimizer, steps: int
         ) -> GroupThreshold:
             quicken_spines(network, optimizer, SPINE_RATE)
-            due, rules = round(DUE * steps), PlanRules(FLOOR)
-            rule = ReachCost(model, Target("params", share), due, STRENGTH, rules)
+            due, target = round(DUE * steps), Target(budget.unit, share)
+            rule = ReachCost(model, target, due, STRENGTH, budget.rules)
             start, kappa = initial_gammas(dense, groups), cost_weights(model, rho)
-            attached.append(GroupThreshold(network, optimizer, groups, rule, start, kappa, FLOOR))
+            floor = budget.rules.floor
+            attached.append(GroupThreshold(network, optimizer, groups, rule, start, kappa, floor))
             return attached[-1]
 
         first = round(self.windows / 2 * THRESHOLD_SHARE)
-        name = f"spines-{rho:g}-{share:g}"
+        name = f"spines-{rho:g}-{budget.unit}-{share:g}"
         learned = self.learn(
             f"{name}-threshold-{self.seed}", first, Student(dense, attach=attach), 1_000
         )
-        return self.tune(name, learned, groups, attached[-1].scores, share, first)
+        return self.tune(name, learned, groups, attached[-1].scores, share, first, budget)
 
     def tune(
         self,
@@ -155,10 +174,11 @@ class Ways:
         scores: np.ndarray,
         share: float,
         spent: int = 0,
+        budget: Budget = PARAMS,
     ) -> SpikingDetector:
         """Cut, and learn on for what is left of the second half."""
-        model = costs.count_params(network, groups)
-        plan = make_plan(groups, scores, model, Target("params", share), PlanRules(FLOOR))
+        model, target = budget.price(network, groups), Target(budget.unit, share)
+        plan = make_plan(groups, scores, model, target, budget.rules)
         student = Student(cut_detector(network, groups, plan.kept), teacher=self.dense())
         return self.learn(f"{name}-{self.seed}", self.windows // 2 - spent, student, 2_000)
 
@@ -296,6 +316,8 @@ def main() -> None:
             run(ways, "slimming", share, ways.slimming)
             for rho in (0.0, 0.5, 1.0):
                 run(ways, f"spines, rho = {rho:g}", share, partial(ways.spines, rho=rho))
+        for share in mapping["macs"]:
+            run(ways, "spines for MACs", share, partial(ways.spines, rho=0.5, budget=MACS))
     write_table(study, args.out, args.seeds)
 
 
