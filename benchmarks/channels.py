@@ -35,7 +35,6 @@ from benchmarks.accuracy import (
 )
 from vidar_det.detector.checkpoint import WEIGHTS_FILE, load_network
 from vidar_det.detector.network import SpikingDetector, build_detector, count_params
-from vidar_det.detector.operations import count_macs
 from vidar_det.detector.spec import DetectorSpec
 from vidar_det.outputs import write_json
 from vidar_det.pruning import costs
@@ -246,7 +245,7 @@ def run(ways: Ways, name: str, share: float, make: Callable[[float], SpikingDete
         "share": share,
         "seed": ways.seed,
         "params": count_params(network),
-        "macs": count_macs(network, 250, 400),
+        "macs": costs.count_macs(detector_groups(network)).total(),
         "found": found,
     }
     write_json(path, figures, overwrite=True)
@@ -263,7 +262,7 @@ def write_table(study: Study, out: Path, seeds: list[int]) -> None:
         for one in results
     }
     lines = [
-        "| way | parameters | MACs | seeds | AP50 | against dense |",
+        "| way | parameters | MACs a window | seeds | AP50 | against dense |",
         "|---|---:|---:|---:|---:|---|",
     ]
     keys = dict.fromkeys((-one["share"], one["name"]) for one in sorted(results, key=_key))
