@@ -177,28 +177,32 @@ def score(
 
 
 def write_table(study: Study, seeds: Sequence[int], out: Path) -> None:
-    """Compare what has been trained so far with the first row."""
+    """Compare what has been trained so far with the first row, seed by seed."""
     judges, classes = gather_judges(study), study.base["model"]["classes"]
-    header = ["row", "seeds", "windows", "minutes", "AP50", "against the first row"]
+    header = ["row", "seeds", "windows", "AP50", "against the first row"]
     lines: list[str] = []
-    first = None
+    first: dict[int, NDArray[np.float64]] = {}
     for row in study.rows:
-        paths = [out / folder_name(row, seed) / RESULT_FILE for seed in seeds]
-        results = [json.loads(path.read_text()) for path in paths if path.exists()]
+        paths = {seed: out / folder_name(row, seed) / RESULT_FILE for seed in seeds}
+        results = {s: json.loads(path.read_text()) for s, path in paths.items() if path.exists()}
         if not results:
             continue
-        scores = [score(judges, classes, result["found"]) for result in results]
-        mean = np.mean([precision for precision, _ in scores], axis=0)
-        spread = np.std([precision[0] for precision, _ in scores], ddof=1) if scores[1:] else None
-        overall = f"{mean[0]:.3f}" + (f" ± {spread:.3f}" if spread is not None else "")
-        difference = "" if first is None else interval(mean - first)
-        first = mean if first is None else first
-        minutes = sum(result["minutes"] for result in results) / len(results)
-        cells = [row.name, len(results), results[0]["windows"], f"{minutes:.0f}", overall]
-        parts = {name: np.mean([each[name] for _, each in scores]) for name in scores[0][1]}
+        scores = {seed: score(judges, classes, one["found"]) for seed, one in results.items()}
+        precision = {seed: draws for seed, (draws, _) in scores.items()}
+        means = [draws[0] for draws in precision.values()]
+        overall = f"{np.mean(means):.3f}" + (f" ± {np.std(means, ddof=1):.3f}" if means[1:] else "")
+        pairs = [draws - first[seed] for seed, draws in precision.items() if seed in first]
+        difference = interval(np.mean(pairs, axis=0)) if pairs else ""
+        first = first or precision
+        windows = next(iter(results.values()))["windows"]
+        parts = {
+            name: np.mean([each[name] for _, each in scores.values()])
+            for name in next(iter(scores.values()))[1]
+        }
         if not lines:
             lines += [line_of([*header, *parts]), "|" + "---|" * (len(header) + len(parts))]
-        lines.append(line_of([*cells, difference, *(f"{part:.3f}" for part in parts.values())]))
+        cells = [row.name, len(results), windows, overall, difference]
+        lines.append(line_of([*cells, *(f"{part:.3f}" for part in parts.values())]))
     (out / "table.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
     print("\n".join(lines))
 
