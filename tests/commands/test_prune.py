@@ -16,6 +16,8 @@ from vidar_det.errors import CheckpointError, ConfigError, OutputError, PruningE
 from vidar_det.pruning.detectors import cut_detector, detector_groups
 from vidar_det.pruning.plan import PlanRules, Target
 
+WEIGHTS = Path(__file__).parents[2] / "weights"
+
 RECIPE = """
 mixed_precision = false
 recalibrate_windows = 4
@@ -155,6 +157,26 @@ def test_a_recipe_of_other_classes_is_refused(recipe: Path, tmp_path: Path) -> N
     save_checkpoint(path, build_detector(size_spec("nano", ("cat", "dog"))))
     with pytest.raises(ConfigError, match=r"wanted the network's, \('cat', 'dog'\)"):
         prune_weights(str(path), tmp_path / "out", settings("params=0.5", Lessons(recipe=recipe)))
+
+
+def test_pruning_learns_from_the_last_phase_of_a_recipe_that_kept_part_of_its_start(
+    recipe: Path,
+) -> None:
+    keeping = '[model]\nweights = "nano"\nclasses = ["person", "vehicle", "cycle"]\n'
+    phases = "[[phases]]\nwindows = 4\nsteps = 1\n[[phases]]\nwindows = 8\nkeep = 0.5\n"
+    recipe.write_text(keeping + phases + "[[composed]]\nphases = [0]\n[[composed]]\nweight = 3.0\n")
+    stages = Lessons(recipe=recipe, windows=100).stages(size_spec("nano"))
+    assert stages is not None
+    for stage in stages:
+        assert [mix.weight for mix in stage.composed] == [3.0]
+        assert [phase.keep for phase in stage.phases] == [0.0]
+
+
+def test_the_recipes_of_the_weights_teach_pruning() -> None:
+    recipes = sorted(WEIGHTS.glob("*/finish.toml"))
+    assert recipes
+    for path in recipes:
+        assert Lessons(recipe=path).stages(size_spec("nano")) is not None
 
 
 def test_nothing_to_learn_from_is_refused() -> None:

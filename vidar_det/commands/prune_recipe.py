@@ -67,7 +67,6 @@ class Lessons:
             steps=spec.encoding.steps,
             scale=self.scale,
             learning_rate=self.learning_rate,
-            keep=0.0,
         )
         batch = phase.batch
         first = max(batch, round(self.windows * self.threshold_share) // batch * batch)
@@ -94,7 +93,7 @@ class Lessons:
         last = len(recipe.phases) - 1
         return replace(
             recipe,
-            phases=recipe.phases[-1:],
+            phases=(replace(recipe.phases[-1], keep=0.0),),
             model=model,
             composed=_of_phase(recipe.composed, last),
             recordings=_of_phase(recipe.recordings, last),
