@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 
 COLOURS = {
     "magnitude": "#8c8c8c",
@@ -16,11 +18,21 @@ COLOURS = {
     "S-LATS": "#c1666b",
     "LATS": "#1f6f8b",
 }
-PUBLISHED = {  # per cent of connections, points lost; full-width network, 2048 epochs
-    "Grad R": ((0.73, 3.5),),
-    "UPR": ((0.63, 2.19),),
+PUBLISHED = {  # per cent of connections, of those of convolutions, points lost
+    "Grad R": ((0.73, None, 3.5),),
+    "UPR": ((0.63, None, 2.19),),
+    "STDS": (
+        (4.64, 14.2, 0.0),
+        (2.23, 7.0, 0.0),
+        (1.40, 4.1, 0.85),
+        (0.99, 2.8, 1.43),
+        (0.75, 2.0, 2.28),
+    ),
 }
-"""Grad R: IJCAI 2021, abstract. UPR: ICLR 2024."""
+"""Full width, 2048 epochs. Grad R: IJCAI 2021, abstract. UPR: ICLR 2024. STDS: last epochs of the
+authors' logs (ICML 2022) for D = 1 to 5, against D = 1, since there is no dense net among them."""
+PUBLISHED_WEIGHTS = {"Grad R": 36.7e6, "STDS": 36.7e6}
+"""Weights of the papers' dense networks, where known."""
 
 
 def write_report(out: Path) -> None:
@@ -92,7 +104,7 @@ def line_of(row: dict[str, Any]) -> str:
 
 def draw(rows: Sequence[dict[str, Any]], path: Path) -> None:
     """Loss against connectivity, in total and of the convolutions alone, and weights left."""
-    figure = Figure(figsize=(13, 4), layout="constrained")
+    figure = Figure(figsize=(14, 4), layout="constrained")
     total, convolutions, left = figure.subplots(1, 3, sharey=True)
     for method, colour in COLOURS.items():
         own = [row for row in rows if row["method"] == method and row["losses"]]
@@ -106,13 +118,26 @@ def draw(rows: Sequence[dict[str, Any]], path: Path) -> None:
         for axes, place in zip((total, convolutions, left), places, strict=True):
             axes.errorbar(place, losses, bars, marker="o", color=colour, label=method, capsize=2)
     for name, points in PUBLISHED.items():
-        for connectivity, loss in points:
-            total.plot(connectivity, loss, "s", color="#c8c8c8")
-            total.annotate(name, (connectivity, loss), fontsize=7, color="#8c8c8c")
+        everywhere, of_convolutions, losses = zip(*points, strict=True)
+        draw_published(total, name, everywhere, losses)
+        if None not in of_convolutions:
+            draw_published(convolutions, name, of_convolutions, losses)
+        if name in PUBLISHED_WEIGHTS:
+            weights = [PUBLISHED_WEIGHTS[name] * share / 100 for share in everywhere]
+            draw_published(left, name, weights, losses)
     titles = ("connectivity, %", "connectivity of the convolutions, %", "weights left")
     for axes, title in zip((total, convolutions, left), titles, strict=True):
         axes.set(xscale="log", xlabel=title)
+        axes.xaxis.set_major_locator(LogLocator(subs=(1,) if axes is left else (1, 2, 5)))
+        axes.xaxis.set_major_formatter("{x:,.10g}")
+        axes.xaxis.set_minor_formatter("")
         axes.grid(alpha=0.3)
     total.set_ylabel("accuracy lost, points")
     total.legend(frameon=False, fontsize=8)
     figure.savefig(path, dpi=110)
+
+
+def draw_published(axes: Axes, name: str, places: Sequence[float], losses: Sequence[float]) -> None:
+    """A paper's points, in grey, named beside the sparsest."""
+    axes.plot(places, losses, "s", color="#c8c8c8", zorder=0)
+    axes.annotate(name, (places[-1], losses[-1]), fontsize=7, color="#8c8c8c")
