@@ -106,6 +106,15 @@ def test_a_target_below_the_floors_names_the_least(detector) -> None:
         )
 
 
+def test_a_target_below_what_may_go_says_that_groups_are_held(detector) -> None:
+    network, groups = detector
+    scores = np.full(groups.count, np.inf)
+    scores[:10] = 1.0
+    held = f"keeps 1 channels and {groups.count - 10:,} of {groups.count:,} groups may not go"
+    with pytest.raises(PruningError, match=held):
+        make_plan(groups, scores, costs.count_params(network, groups), Target("params", 0.5))
+
+
 def test_targets_are_read_from_text() -> None:
     assert Target.parse("macs=0.4") == Target("macs", 0.4)
     assert Target("params", 1000).budget(5000) == 1000

@@ -197,11 +197,12 @@ class _Planner:
         keeps_all = np.nextafter(steps[:1], -np.inf)
         thresholds = np.concatenate((keeps_all, steps)).tolist() or [0.0]
         if (least := self.cost(self.widths(thresholds[-1]))) > budget:
-            dense = self.costs.total()
+            dense, fixed = self.costs.total(), int(np.isinf(self.scores).sum())
             raise PruningError(
                 f"target {target.unit}={target.amount:g}: at least {least:,.0f} {target.unit} are "
                 f"left ({least / dense:.3f} of today's {dense:,.0f}), since each layer keeps "
                 f"{self.rules.widen(0, 10**9)} channels"
+                + (f" and {fixed:,} of {len(self.scores):,} groups may not go" if fixed else "")
             )
         low, high = 0, len(thresholds) - 1  # the first that fits lies in low..high
         while low < high:
