@@ -7,10 +7,13 @@ from pathlib import Path
 
 from vidar_det.config import build_spec
 from vidar_det.errors import ConfigError, FormatError, SourceError
-from vidar_det.spikes.recording import recording_files
+from vidar_det.spikes.recording import recording_files, reopen
 from vidar_det.spikes.selection import open_source
 from vidar_det.spikes.sidecar import RecordingOptions
 from vidar_det.spikes.stream import SpikeStream
+
+SOONER = 20
+"""How much sooner than later the first look after a finding comes."""
 
 Report = Callable[[str], None]
 """Told what a reader should know, one sentence each."""
@@ -24,7 +27,8 @@ class FollowSpec:
         window: planes per window.
         stride: planes from one window to the next.
         timeout_s: the recording has ended when nothing has come for so long.
-        poll_s: time between two looks.
+        poll_s: most time between two looks; the first comes after a twentieth of it, and each
+            that finds nothing waits twice as long as the last.
         newest: whoever looks so late that more windows have come gets the newest so many, and the
             others are dropped; None drops nothing.
 
@@ -98,15 +102,16 @@ def follow(
         ...     print(stretch.recording.shape)
     """
     follower = _Follower(path, options, spec, report)
-    waited_s = 0.0
+    waited_s, pause_s = 0.0, spec.poll_s / SOONER
     while waited_s < spec.timeout_s:
         stretch = follower.look()
         if stretch is not None:
-            waited_s = 0.0
+            waited_s, pause_s = 0.0, spec.poll_s / SOONER
             yield stretch
         else:
-            sleep(spec.poll_s)
-            waited_s += spec.poll_s
+            sleep(pause_s)
+            waited_s += pause_s
+            pause_s = min(2 * pause_s, spec.poll_s)
     yield from follower.finish()
 
 
@@ -128,12 +133,16 @@ class _Follower:
         identity, size = self._state()
         if size == self.bytes_seen and identity == self.identity:
             return None
+        grew = identity[:1] == self.identity[:1] and size >= self.bytes_seen
         try:
-            recording = open_source(self.path, self.options)
+            if self.recording is not None and grew:
+                recording = reopen(self.recording)
+            else:
+                recording = open_source(self.path, self.options)
+                self._settle(recording)
         except (SourceError, FormatError) as error:
             self._wait_on(error)
             return None
-        self._settle(recording)
         if len(recording) < self.planes or identity[:1] != (self.identity or identity)[:1]:
             self._begin_anew(recording)
         self.identity, self.bytes_seen, self.planes = identity, size, len(recording)

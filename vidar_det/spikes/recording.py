@@ -26,7 +26,7 @@ from vidar_det.spikes.stores import ArrayStore, MemoryBytes, PackedStore, Run, T
 from vidar_det.spikes.stream import PlaneStore, RecordingReport, Sensor, SpikeStream
 from vidar_det.spikes.writers import write_recording
 
-__all__ = ["open_recording", "write_recording"]
+__all__ = ["open_recording", "reopen", "write_recording"]
 
 M1K40_SNIFFED_BYTES = 8 * PLANE_BYTES  # searched for a plane's start where the layout is unknown
 # Event files of another vendor: they open with ASCII lines that begin with a per cent sign.
@@ -95,6 +95,47 @@ def open_recording(
     if options.layout == "m1k40" or _looks_like_m1k40(span, options):
         return _open_m1k40(path, span, options, warnings)
     return _open_planes(path, span, options, warnings)
+
+
+def reopen(recording: SpikeStream) -> SpikeStream:
+    """Open a recording again, as long as its files are now.
+
+    Its geometry is not looked into a second time, and nothing is read: a camera that still writes
+    is followed at little cost.
+
+    Args:
+        recording: from ``open_recording``, of a path.
+
+    Returns:
+        The same recording with today's planes; doubts about its geometry are told on.
+
+    Raises:
+        SourceError: missing, empty or unreadable.
+        FormatError: shorter than one plane, or files whose names are no numbers.
+        VidarError: as ``open_recording`` says, for layouts other than plain and row-padded.
+
+    Example:
+        >>> longer = reopen(open_recording("clip.dat"))  # doctest: +SKIP
+    """
+    path, sensor, layout, flip = recording.path, recording.sensor, recording.layout, recording.flip
+    assert path is not None  # streams in memory do not grow
+    if layout not in ("plain", "row-padded"):
+        return open_recording(
+            path,
+            width=sensor.width,
+            height=sensor.height,
+            layout=layout,
+            flip=flip,
+            rate_hz=sensor.rate_hz,
+        )
+    files, warnings = recording_files(path)
+    span = ByteSpan(files)
+    plane_bytes = plane_format(layout, sensor.width, sensor.height).plane_bytes
+    if span.size < plane_bytes:
+        raise FormatError(f"{path}: found {span.size} bytes, wanted planes of {plane_bytes}")
+    passing = {_trailing(recording.report.trailing_bytes, plane_bytes), *warnings}
+    lasting = tuple(told for told in recording.report.warnings if told not in passing)
+    return _plane_stream(path, span, sensor, layout, flip, (*warnings, *lasting))
 
 
 def recording_files(path: Path) -> tuple[list[Path], tuple[str, ...]]:
@@ -170,19 +211,35 @@ def _open_planes(
     path: Path, span: ByteSpan, options: RecordingOptions, warnings: tuple[str, ...]
 ) -> SpikeStream:
     chosen, doubts = guess_camera_layout(span, options, str(path))
-    size = chosen.form.plane_bytes
-    planes, trailing = divmod(span.size, size)
-    if trailing:
-        doubts = (*doubts, f"{trailing} trailing bytes are no whole plane of {size} and dropped")
+    sensor = Sensor(chosen.form.width, chosen.form.height, options.rate_hz or DEFAULT_RATE_HZ)
     flip = resolve_flip(options.flip, chosen.layout)
+    return _plane_stream(path, span, sensor, chosen.layout, flip, (*warnings, *doubts))
+
+
+def _plane_stream(
+    path: Path,
+    span: ByteSpan,
+    sensor: Sensor,
+    layout: str,
+    flip: str,
+    warnings: tuple[str, ...],
+) -> SpikeStream:
+    form = plane_format(layout, sensor.width, sensor.height)
+    planes, trailing = divmod(span.size, form.plane_bytes)
+    if trailing:
+        warnings = (*warnings, _trailing(trailing, form.plane_bytes))
     return SpikeStream(
-        store=PackedStore(span, chosen.form, [Run(0, planes)], flip),
-        sensor=Sensor(chosen.form.width, chosen.form.height, options.rate_hz or DEFAULT_RATE_HZ),
-        report=RecordingReport(trailing_bytes=trailing, warnings=(*warnings, *doubts)),
+        store=PackedStore(span, form, [Run(0, planes)], flip),
+        sensor=sensor,
+        report=RecordingReport(trailing_bytes=trailing, warnings=warnings),
         path=path,
-        layout=chosen.layout,
+        layout=layout,
         flip=flip,
     )
+
+
+def _trailing(count: int, plane_bytes: int) -> str:
+    return f"{count} trailing bytes are no whole plane of {plane_bytes} and dropped"
 
 
 def _open_array(path: Path, options: RecordingOptions) -> SpikeStream:
