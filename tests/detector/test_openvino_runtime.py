@@ -1,5 +1,7 @@
 """OpenVINO says what PyTorch says."""
 
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -35,6 +37,30 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def counts(height: int = 60, width: int = 90, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).binomial(32, 0.3, (4, height, width)).astype(np.uint16)
+
+
+FIRST_LOOK = """
+import sys
+import vidar_det.detector.openvino_runtime
+import openvino
+from openvino import opset13
+value = opset13.parameter([4], openvino.Type.f32)
+model = openvino.Model([opset13.relu(value)], [value])
+tensor = openvino.Core().compile_model(model, "CPU").create_infer_request().get_input_tensor(0)
+ran = []
+sys.setprofile(lambda frame, event, _: ran.append((event, frame.f_code.co_qualname)))
+tensor.data
+sys.setprofile(None)
+print([name for event, name in ran if event == "call"])
+"""
+
+
+def test_threads_that_look_first_at_a_tensor_together_run_no_python_inside_its_lock() -> None:
+    # OpenVINO fills a table there; a thread that gave up the interpreter meanwhile never got it
+    # back from one that waited for the table
+    command = [sys.executable, "-c", FIRST_LOOK]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603 - our own command
+    assert done.stdout.strip() == "[]"
 
 
 def apart(one: CellArrays, other: CellArrays) -> float:

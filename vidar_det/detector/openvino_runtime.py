@@ -28,6 +28,10 @@ try:
     import openvino  # type: ignore[import-untyped]  # it ships no types
 except ImportError:  # the message below says what to do
     openvino = None
+else:
+    # The first look at any tensor's data fills a table inside a C++ lock, and runs Python in there:
+    # two threads that look first together wait for each other for ever. An import has one thread.
+    FIRST_LOOK = openvino.Tensor(np.zeros(1, np.float32)).data
 
 Precision = Literal["f32", "bf16", "int8"]
 GRAPH_VERSION = 1
