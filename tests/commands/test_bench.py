@@ -30,6 +30,15 @@ def test_every_part_is_measured_in_every_runtime(figures: tuple[list[SpeedFigure
     assert {f.name for f in found if f.group.startswith("stream")} == runtimes
 
 
+def test_several_networks_stand_beside_the_first(fresh_weights: Path) -> None:
+    found = bench(BenchSettings((str(fresh_weights),), steps=(1, 2), spec=QUICK))
+    for label in executions(1):
+        laps = [one for one in found if one.group == f"networks, {label}"]
+        assert [one.name.split(" ")[-1] for one in laps] == ["S=1", "S=2"]
+        assert {one.beside for one in laps} == {laps[0].name}
+        assert [one.ratio for one in laps] == [laps[0].value / one.value for one in laps]
+
+
 def test_ratios_are_those_of_the_figures(figures: tuple[list[SpeedFigure], Path]) -> None:
     found, _ = figures
     laps = {f.name: f for f in found if f.unit == "ms"}

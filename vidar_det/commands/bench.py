@@ -20,6 +20,7 @@ from vidar_det.evaluation.speed import (
     measure_arithmetic,
     measure_counting,
     measure_inference,
+    measure_side_by_side,
     measure_stream,
 )
 from vidar_det.outputs import atomic_path, prepare_output_folder, write_json
@@ -53,7 +54,7 @@ class BenchSettings:
 def bench(
     settings: BenchSettings, report: Report = lambda done, total, name: None
 ) -> list[SpeedFigure]:
-    """Measure decoding, arithmetic, inference and the whole stream.
+    """Measure decoding, arithmetic, inference, the whole stream, and networks beside the first.
 
     Args:
         settings: what is measured.
@@ -72,7 +73,7 @@ def bench(
     if settings.out is not None:
         prepare_output_folder(settings.out, settings.overwrite)
     networks = open_networks(settings.weights, settings.steps)
-    total, spec = 2 + 2 * len(networks), settings.spec
+    total, spec = 2 + 2 * len(networks) + (len(networks) > 1), settings.spec
     report(0, total, "decode")
     figures = measure_counting(spec)
     report(1, total, "arithmetic")
@@ -83,6 +84,9 @@ def bench(
         figures += measure_inference(name, network, ceilings["f32"], spec)
         report(3 + 2 * done, total, f"stream, {name}")
         figures += measure_stream(name, network, spec)
+    if len(networks) > 1:
+        report(total - 1, total, "networks")
+        figures += measure_side_by_side(networks, spec)
     report(total, total, "")
     if settings.out is not None:
         document = to_document(figures, settings)

@@ -176,6 +176,35 @@ def measure_inference(
     return figures
 
 
+def measure_side_by_side(
+    networks: Mapping[str, SpikingDetector], spec: SpeedSpec
+) -> list[SpeedFigure]:
+    """One window from counts to logits, all networks by turns, in every runtime.
+
+    Args:
+        networks: in evaluation mode, by name; the others are compared with the first.
+        spec: how long.
+
+    Returns:
+        Milliseconds for each, and how many times as fast as the first.
+    """
+    torch.set_num_threads(spec.used)
+    first = next(iter(networks))
+    figures = []
+    for label, execution in executions(spec.used, streams=1).items():
+        works: dict[str, Work] = {}
+        for name, network in networks.items():
+            runtime, counts = build_runtime(network, execution), _random_counts(network, spec)
+            planes = network.spec.encoding.planes_per_count
+            works[name] = partial(runtime.run, counts, planes)
+        laps = median_laps(works, spec.seconds)
+        figures += [
+            SpeedFigure(f"networks, {label}", name, lap * 1e3, "ms", first, laps[first] / lap)
+            for name, lap in laps.items()
+        ]
+    return figures
+
+
 def measure_stream(
     name: str, network: SpikingDetector, spec: SpeedSpec, rate_hz: float = 20_000.0
 ) -> list[SpeedFigure]:
