@@ -43,6 +43,7 @@ from vidar_det.pruning.detectors import cut_detector, detector_groups, initial_g
 from vidar_det.pruning.group_threshold import (
     GroupThreshold,
     ReachCost,
+    SpineRules,
     cost_weights,
     quicken_spines,
 )
@@ -154,8 +155,8 @@ class Ways:
             due, target = round(DUE * steps), Target(budget.unit, share)
             rule = ReachCost(model, target, due, STRENGTH, budget.rules)
             start, kappa = initial_gammas(dense, groups), cost_weights(model, rho)
-            floor = budget.rules.floor
-            attached.append(GroupThreshold(network, optimizer, groups, rule, start, kappa, floor))
+            how = SpineRules(start, kappa, budget.rules.floor)
+            attached.append(GroupThreshold(network, optimizer, groups, rule, how))
             return attached[-1]
 
         first = round(self.windows / 2 * THRESHOLD_SHARE)

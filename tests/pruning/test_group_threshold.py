@@ -16,6 +16,7 @@ from vidar_det.pruning.detectors import detector_groups, initial_gammas
 from vidar_det.pruning.group_threshold import (
     GroupThreshold,
     ReachCost,
+    SpineRules,
     cost_weights,
     quicken_spines,
 )
@@ -69,7 +70,7 @@ def step(network: nn.Module, optimizer: torch.optim.Optimizer, seed: int = 0) ->
 def test_the_proximal_step_of_the_norm_shrinks_gamma_and_beta_alike() -> None:
     network, groups = make()
     optimizer = torch.optim.SGD(network.parameters(), lr=0.0)
-    GroupThreshold(network, optimizer, groups, Constant(0.5), {"back.1": 0.2})
+    GroupThreshold(network, optimizer, groups, Constant(0.5), SpineRules({"back.1": 0.2}))
     step(network, optimizer)
     # channel 0 has size 1: half of it is left, in both members
     assert network.down[1].weight[0].item() == pytest.approx(0.3)
@@ -80,7 +81,7 @@ def test_the_proximal_step_of_the_norm_shrinks_gamma_and_beta_alike() -> None:
 def test_groups_below_the_threshold_are_nothing_yet_go_on_learning() -> None:
     network, groups = make()
     optimizer = torch.optim.SGD(network.parameters(), lr=0.05)
-    pruning = GroupThreshold(network, optimizer, groups, Constant(1.5), {"back.1": 0.2})
+    pruning = GroupThreshold(network, optimizer, groups, Constant(1.5), SpineRules({"back.1": 0.2}))
     step(network, optimizer)
     assert network.down[1].weight[0].item() == network.down[1].bias[0].item() == 0
     before = pruning.scores[0]
@@ -93,7 +94,7 @@ def test_groups_below_the_threshold_are_nothing_yet_go_on_learning() -> None:
 def test_a_group_comes_back_when_its_spine_grows() -> None:
     network, groups = make()
     optimizer = torch.optim.SGD(network.parameters(), lr=1.0)
-    pruning = GroupThreshold(network, optimizer, groups, Constant(1.5), {"back.1": 0.2})
+    pruning = GroupThreshold(network, optimizer, groups, Constant(1.5), SpineRules({"back.1": 0.2}))
     step(network, optimizer)
     assert network.down[1].weight[0].item() == 0
     optimizer.zero_grad()
@@ -139,8 +140,7 @@ def test_an_asked_cost_is_reached_and_the_plan_keeps_what_is_alive() -> None:
         optimizer,
         groups,
         ReachCost(costs, target, steps=3),
-        initial_gammas(network, groups),
-        cost_weights(costs, rho=0.5),
+        SpineRules(initial_gammas(network, groups), cost_weights(costs, rho=0.5)),
     )
     for seed in range(3):
         x = torch.rand(2, 2, 64, 64, generator=torch.Generator().manual_seed(seed))
@@ -235,7 +235,7 @@ def test_an_optimiser_without_the_spines_is_refused() -> None:
 def test_once_finalised_the_network_learns_as_any_other() -> None:
     network, groups = make()
     optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
-    pruning = GroupThreshold(network, optimizer, groups, Constant(1.5), {"back.1": 0.2})
+    pruning = GroupThreshold(network, optimizer, groups, Constant(1.5), SpineRules({"back.1": 0.2}))
     step(network, optimizer)
     pruning.finalise()
     step(network, optimizer)

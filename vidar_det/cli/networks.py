@@ -118,8 +118,15 @@ def prune(
     rho: Annotated[
         float, typer.Option(min=0, help="How much more readily dear channels go; 0: not.")
     ] = 0.5,
+    threshold_share: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            help="Share of the windows in which a threshold on the spines rises; 0: plan first.",
+        ),
+    ] = 0.0,
     strength: Annotated[
-        float, typer.Option(min=0, help="Lambda: how fast the threshold may rise.")
+        float, typer.Option(min=0, help="Lambda: how fast that threshold may rise.")
     ] = 0.3,
     distillation: Annotated[
         float, typer.Option(min=0, help="Weight of the dense net's word in the end.")
@@ -143,7 +150,8 @@ def prune(
     from vidar_det.commands.tables import show_plan
     from vidar_det.pruning.plan import PlanRules, Target
 
-    lessons = Lessons(recipe, data, 0 if one_shot else windows, 0.6, learning_rate, scale, seed)
+    length = 0 if one_shot else windows
+    lessons = Lessons(recipe, data, length, threshold_share, learning_rate, scale, seed)
     settings = PruneSettings(
         Target.parse(target),
         lessons,

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from vidar_det.commands.compute import prepare_compute
 from vidar_det.commands.prune_recipe import Lessons
@@ -33,6 +33,7 @@ from vidar_det.pruning.detectors import cut_detector, detector_groups, initial_g
 from vidar_det.pruning.group_threshold import (
     GroupThreshold,
     ReachCost,
+    SpineRules,
     cost_weights,
     quicken_spines,
 )
@@ -40,18 +41,23 @@ from vidar_det.pruning.groups import ChannelGroups
 from vidar_det.pruning.importance import spine_sizes
 from vidar_det.pruning.plan import PlanRules, PruningPlan, Target, make_plan
 from vidar_det.pruning.plan_report import draw_plan, plan_markdown
+from vidar_det.pruning.rounds import Losses, plan_in_rounds
 from vidar_det.pruning.surgery import mask
 from vidar_det.training.distributed import Processes
 from vidar_det.training.loading import load_batches
 from vidar_det.training.loop import Progress, RunSpec, train
 from vidar_det.training.recipe import RecipeSpec
+from vidar_det.training.simulation import Batch
 from vidar_det.training.sources import DataRoom, open_data
+from vidar_det.training.step import batch_loss
 from vidar_det.training.student import Student
 
 PLAN_FILE, PAGE_FILE, PICTURE_FILE = "plan.json", "plan.md", "plan.png"
 SETTINGS_FILE = "prune.json"
 THRESHOLD_FOLDER, TUNING_FOLDER = "threshold", "tuning"
 SYNOPS_WINDOWS = 32
+FELT_WINDOWS = 256
+"""Examples that show which groups the loss feels, where nothing is trained."""
 SPINE_RATE = 5.0
 """Learning rate of gamma and beta, relative to that of kernels, while the threshold rises."""
 DUE = 0.8
@@ -127,9 +133,10 @@ def prune_weights(
 ) -> PruneSummary:
     """Cut channels out of a detector until it meets a budget.
 
-    First, spines of groups are trained against a threshold that rises until the budget is met; then
-    what lies below it is cut away and the rest is tuned, with the dense network as its teacher. In
-    one shot (no windows) the groups of the smallest spines are cut at once. The folder receives
+    What the loss feels least is cut away, planned in rounds (`plan_in_rounds`), and the rest is
+    tuned, with the dense network as its teacher. With a ``threshold_share``, the plan comes from
+    training: spines of groups stand against a threshold that rises until the budget is met
+    (`GroupThreshold`). Without data the groups of the smallest spines are cut. The folder receives
     ``model.safetensors``, the plan as ``plan.json``, ``plan.md`` and ``plan.png``, ``prune.json``
     with the settings, and a folder for each stage of training.
 
@@ -199,15 +206,33 @@ class _Run:
         with np.errstate(divide="ignore"):
             scores = spine_sizes(self.dense, self.groups, initial) / self.kappa
         settings = self.settings
-        make_plan(self.groups, scores, self.costs, settings.target, settings.rules)  # or refuse
-        if self.trains:
+        asked = (self.costs, settings.target, settings.rules)
+        plan = make_plan(self.groups, scores, *asked)  # or refuse
+        if self.trains and settings.lessons.threshold_share:
             learned, scores = self._train_threshold(initial)
-        plan = make_plan(self.groups, scores, self.costs, settings.target, settings.rules)
+            plan = make_plan(self.groups, scores, *asked)
+        elif self.stages is not None:
+            plan = self._plan_before() or plan_in_rounds(
+                self.dense, self.groups, self._losses(), *asked, self.kappa
+            )
         write_json(self.out / PLAN_FILE, plan.to_mapping(), overwrite=True)
         with atomic_path(self.out / PAGE_FILE, overwrite=True) as partial:
             partial.write_text(plan_markdown(plan), encoding="utf-8")
         draw_plan(plan, self.out / PICTURE_FILE)
         return plan, learned
+
+    def _plan_before(self) -> PruningPlan | None:
+        """Read the plan that a run made before it was stopped."""
+        path = self.out / PLAN_FILE
+        if not self.settings.resume or not path.is_file():
+            return None
+        found = json.loads(path.read_text(encoding="utf-8"))
+        kept = np.zeros(self.groups.count, bool)
+        kept[found["kept"]] = True
+        costs = (self.costs.total(), self.costs.total(kept))
+        return PruningPlan(
+            kept, found["threshold"], self.settings.target, *costs, self.groups.families
+        )
 
     def tune(self, narrow: SpikingDetector) -> SpikingDetector:
         """Train what is left, or at least measure its normalisation."""
@@ -234,8 +259,8 @@ class _Run:
             quicken_spines(network, optimizer, SPINE_RATE)
             due, rules = round(DUE * steps), PlanRules(floor)
             rule = ReachCost(self.costs, target, due, self.settings.strength, rules)
-            how = (rule, initial, self.kappa, floor)
-            attached.append(GroupThreshold(network, optimizer, self.groups, *how))
+            how = SpineRules(initial, self.kappa, floor)
+            attached.append(GroupThreshold(network, optimizer, self.groups, rule, how))
             return attached[-1]
 
         student = Student(self.dense, attach=attach)
@@ -280,14 +305,30 @@ class _Run:
         )
         return measure_synops(self.dense, self.groups, windows)
 
+    def _losses(self) -> Losses:
+        """Tell how wrong a network is on some batches, the same each time."""
+        assert self.stages is not None
+        recipe = self.stages[0]
+        batches = list(self._batches(recipe, FELT_WINDOWS))
+
+        def losses(network: nn.Module) -> Iterator[Tensor]:
+            assert isinstance(network, SpikingDetector)
+            return (batch_loss(network, batch, recipe).total for batch in batches)
+
+        return losses
+
     def _inputs(self, recipe: RecipeSpec, count: int) -> Iterator[Tensor]:
         """Encode windows of a stage, as many as wanted."""
+        for batch in self._batches(recipe, count):
+            yield encode(batch.counts, self.dense.spec.encoding)
+
+    def _batches(self, recipe: RecipeSpec, count: int) -> Iterator[Batch]:
+        """Simulate windows of a stage, as many as wanted."""
         room = dataclasses.replace(self._data, recipe=recipe)
         phase = dataclasses.replace(recipe.phases[0], windows=count)
         windows = room.windows(phase, 0)
         numbers = [range(at, min(at + phase.batch, count)) for at in range(0, count, phase.batch)]
-        for batch in load_batches(windows, numbers, self.settings.workers):
-            yield encode(batch.counts, self.dense.spec.encoding)
+        yield from load_batches(windows, numbers, self.settings.workers)
 
     def _may_shrink(self) -> NDArray[np.float64]:
         """1 for groups that may go, 0 for those of layers that were not named."""

@@ -26,7 +26,8 @@ class Lessons:
         recipe: recipe file whose data and loss are used; None = none.
         data: dataset of labelled recordings, instead of a recipe.
         windows: examples seen, both stages together; 0 cuts at once.
-        threshold_share: share of them that is seen while the threshold rises.
+        threshold_share: share of them that is seen while a threshold on the spines rises; 0 = none,
+            and the plan is made before anything is learned.
         learning_rate: peak of each stage's cosine.
         scale: size of the picture relative to the recipe's.
         seed: decides the data.
@@ -39,7 +40,7 @@ class Lessons:
     recipe: Path | None = None
     data: Path | None = None
     windows: int = 64_000
-    threshold_share: float = 0.6
+    threshold_share: float = 0.0
     learning_rate: float = 1e-3
     scale: float = 1.0
     seed: int = 0
@@ -51,10 +52,10 @@ class Lessons:
             raise ConfigError(
                 "prune: found nothing to learn from, wanted a recipe, a dataset, or one shot"
             )
-        if self.windows < 0 or not 0 < self.threshold_share < 1:
+        if self.windows < 0 or not 0 <= self.threshold_share < 1:
             raise ConfigError(
                 f"prune: found windows {self.windows}, threshold_share {self.threshold_share}; "
-                "wanted >= 0, between 0 and 1"
+                "wanted >= 0, from 0 to below 1"
             )
 
     def stages(self, spec: DetectorSpec) -> tuple[RecipeSpec, RecipeSpec] | None:
@@ -69,10 +70,14 @@ class Lessons:
             learning_rate=self.learning_rate,
         )
         batch = phase.batch
-        first = max(batch, round(self.windows * self.threshold_share) // batch * batch)
-        rest = max(batch, self.windows - first)
+        first = round(self.windows * self.threshold_share) // batch * batch
+        rest = self.windows - first
         return tuple(
-            replace(whole, phases=(replace(phase, windows=windows),), seed=self.seed + stage)
+            replace(
+                whole,
+                phases=(replace(phase, windows=max(batch, windows)),),
+                seed=self.seed + stage,
+            )
             for stage, windows in enumerate((first, rest))
         )  # type: ignore[return-value]  # of two
 

@@ -11,6 +11,9 @@ from vidar_det.errors import ConfigError
 from vidar_det.pruning.groups import ChannelGroups
 from vidar_det.pruning.importance import group_sizes, spine_layers
 
+MEMORY = 0.98
+"""Share of what the loss felt before that a step leaves: about fifty steps count."""
+
 
 class GroupSpines:
     """Gamma and beta of all normalisations, the spines behind them, and their channels' groups.
@@ -71,6 +74,15 @@ class GroupSpines:
             factor = torch.from_numpy(whole[self.outs[name]]).to(parameter)
             parameter.copy_(self.spines[name] * factor)
 
+    def gates(self) -> NDArray[np.float64]:
+        """Derivative of the loss by a gate on each group's spine, ``(G,) float64``."""
+        total = np.zeros(self.count + 1)  # the last one answers for STAYS, which is -1
+        for name, spine in self.spines.items():
+            gradient = self.parameters[name].grad
+            if gradient is not None:
+                np.add.at(total, self.outs[name], (spine * gradient).double().cpu().numpy())
+        return total[:-1]
+
     def sizes(self) -> NDArray[np.float64]:
         """Size of each group's spine; see `vidar_det.pruning.importance.spine_sizes`."""
         return group_sizes(
@@ -92,3 +104,28 @@ class GroupSpines:
                 "pair"
             )
         return used.pop()
+
+
+class FeltLoss:
+    """How much the loss feels of each group: the root of a running mean of squared derivatives.
+
+    Args:
+        count: G.
+
+    Attributes:
+        squares: ``(G,) float64``, the running mean before its bias is corrected.
+        seen: derivatives so far.
+    """
+
+    def __init__(self, count: int) -> None:
+        self.squares, self.seen = np.zeros(count), 0
+
+    def add(self, gates: NDArray[np.float64]) -> None:
+        """Take the derivatives of a step."""
+        self.squares = MEMORY * self.squares + (1 - MEMORY) * gates**2
+        self.seen += 1
+
+    def read(self) -> NDArray[np.float64]:
+        """``(G,) float64``; 0 before the first step."""
+        felt: NDArray[np.float64] = np.sqrt(self.squares / max(1 - MEMORY**self.seen, 1e-30))
+        return felt

@@ -85,15 +85,7 @@ def train_step(
             they were, but for the running statistics of batch normalisation.
     """
     network = bare_network(model)
-    device = next(network.parameters()).device
-    counts = batch.counts.to(device, non_blocking=True)
-    targets = batch.targets.to(device)
-    inputs = encode(counts, network.spec.encoding)
-    inputs = inputs.contiguous(memory_format=torch.channels_last)
-    with torch.autocast(device.type, torch.bfloat16, enabled=recipe.mixed_precision):
-        predictions = model(inputs)
-    padded = padded_size(*batch.counts.shape[-2:])
-    terms = detection_loss(predictions, targets, padded, recipe.loss, processes.add_up)
+    terms, inputs, predictions = _judge(model, batch, recipe, processes)
     if teacher is not None:
         apart = teacher.compare(inputs, predictions, recipe, processes)
         terms = terms._replace(total=terms.total + apart)
@@ -109,6 +101,36 @@ def train_step(
         group["lr"] = rate * group.get("lr_scale", 1.0)
     optimiser.step()
     return together
+
+
+def batch_loss(network: SpikingDetector, batch: Batch, recipe: RecipeSpec) -> LossTerms:
+    """Tell how wrong a network is on a batch, in the mode that it is in.
+
+    Args:
+        network: the network; unchanged, but for the running statistics of one in training mode.
+        batch: its windows and boxes.
+        recipe: the loss and the precision.
+
+    Returns:
+        The loss and its parts, with gradient.
+    """
+    return _judge(network, batch, recipe, ALONE)[0]
+
+
+def _judge(
+    model: nn.Module, batch: Batch, recipe: RecipeSpec, processes: Processes
+) -> tuple[LossTerms, Tensor, RawPredictions]:
+    network = bare_network(model)
+    device = next(network.parameters()).device
+    counts = batch.counts.to(device, non_blocking=True)
+    targets = batch.targets.to(device)
+    inputs = encode(counts, network.spec.encoding)
+    inputs = inputs.contiguous(memory_format=torch.channels_last)
+    with torch.autocast(device.type, torch.bfloat16, enabled=recipe.mixed_precision):
+        predictions = model(inputs)
+    padded = padded_size(*batch.counts.shape[-2:])
+    terms = detection_loss(predictions, targets, padded, recipe.loss, processes.add_up)
+    return terms, inputs, predictions
 
 
 def build_optimiser(
