@@ -78,29 +78,38 @@ def test_one_shot_cuts_to_the_budget_and_leaves_the_input_alone(
     assert (tmp_path / "out/plan.png").read_bytes()[:4] == b"\x89PNG"
 
 
-def test_one_shot_with_data_measures_the_normalisation_anew(
+def test_one_shot_with_data_plans_by_the_loss_and_measures_the_normalisation_anew(
     dense: Path, recipe: Path, tmp_path: Path
 ) -> None:
     lessons = Lessons(recipe=recipe, windows=0)
-    with_data = prune_weights(str(dense), tmp_path / "a", settings("macs=0.6", lessons))
-    without = prune_weights(str(dense), tmp_path / "b", settings("macs=0.6"))
-    one, other = (read_checkpoint(summary.path).tensors for summary in (with_data, without))
-    moved = [name for name in one if not torch.equal(one[name], other[name])]
+    summary = prune_weights(str(dense), tmp_path / "a", settings("macs=0.6", lessons))
+    by_size = prune_weights(str(dense), tmp_path / "b", settings("macs=0.6")).plan
+    assert summary.plan.cost <= 0.6 * by_size.dense
+    assert not np.array_equal(summary.plan.kept, by_size.kept)
+    whole = load_network(dense)
+    cut = cut_detector(whole, detector_groups(whole), summary.plan.kept).state_dict()
+    found = load_network(summary.path).state_dict()
+    moved = {name for name in cut if not torch.equal(cut[name].half(), found[name].half())}
     assert moved
     assert all("running" in name for name in moved)
 
 
+@pytest.mark.parametrize("share", [0.0, 0.5])
 def test_a_trained_run_meets_its_budget_and_goes_on_after_a_kill(
-    dense: Path, recipe: Path, tmp_path: Path
+    share: float, dense: Path, recipe: Path, tmp_path: Path
 ) -> None:
-    lessons = Lessons(recipe=recipe, windows=16, threshold_share=0.5)
+    lessons = Lessons(recipe=recipe, windows=16, threshold_share=share)
     whole = prune_weights(str(dense), tmp_path / "whole", settings("params=0.4", lessons))
     network = load_network(whole.path)
     assert count_params(network) == whole.plan.cost <= 0.4 * count_params(load_network(dense))
-    rows = (tmp_path / "whole/threshold/progress.csv").read_text().splitlines()
-    assert len(rows) == 1 + 4
+    stages = ("threshold, ", "tuning, ") if share else ("tuning, ",)
+    rows = {
+        stage: len((tmp_path / "whole" / stage[:-2] / "progress.csv").read_text().splitlines()) - 1
+        for stage in stages
+    }
+    assert sum(rows.values()) == 8
 
-    for stage in ("threshold, ", "tuning, "):
+    for stage in stages:
         steps: list[str] = []
 
         def stop(done: int, _: int, note: str, stage: str = stage, told: list[str] = steps) -> None:
