@@ -3,16 +3,17 @@
     python -m benchmarks.channels benchmarks/channels.toml --out runs/channels
 
 A dense network learns for half of the windows; each way of pruning has the other half, with the
-dense network as teacher. Beside them stand the dense network that learns for all windows, and
-networks that are uniformly narrower from the start. What is finished is not done again. The table
-goes to ``OUT/table.md``.
+dense network as teacher: *rounds* plans by what the loss feels of each group, *threshold* trains
+spines against a threshold first, *magnitude* and *slimming* are what others do. Beside them stand
+the dense network that learns for all windows, and networks that are uniformly narrower from the
+start. What is finished is not done again. The table goes to ``OUT/table.md``.
 """
 
 import argparse
 import dataclasses
 import json
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -49,10 +50,13 @@ from vidar_det.pruning.group_threshold import (
 )
 from vidar_det.pruning.groups import ChannelGroups
 from vidar_det.pruning.importance import filter_sizes, gamma_sizes
-from vidar_det.pruning.plan import PlanRules, Target, make_plan
+from vidar_det.pruning.plan import PlanRules, PruningPlan, Target, make_plan
+from vidar_det.pruning.rounds import Losses, plan_in_rounds
+from vidar_det.training.loading import load_batches
 from vidar_det.training.loop import RunSpec, train
 from vidar_det.training.recipe import RecipeSpec
 from vidar_det.training.sources import open_data
+from vidar_det.training.step import batch_loss
 from vidar_det.training.student import Student
 
 DONE_FILE = "done"
@@ -60,7 +64,8 @@ THRESHOLD_SHARE = 0.6
 """Share of a pruning run's windows that pass before the cut."""
 FLOOR = 4
 SPINE_RATE, DUE, STRENGTH = 5.0, 0.8, 0.3
-"""As the defaults of `vidar-det prune`."""
+"""As `vidar-det prune` has them."""
+FELT_WINDOWS = 256
 SLIMMING = 1e-2
 """Strength of the L1 penalty on gamma (network slimming: 1e-4 to 1e-5 with SGD's larger rates)."""
 
@@ -127,7 +132,8 @@ class Ways:
         """Cut filters of small weights at once, then learn on."""
         dense = self.dense()
         groups = detector_groups(dense)
-        return self.tune(f"magnitude-{share:g}", dense, groups, filter_sizes(dense, groups), share)
+        plan = plan_by(dense, groups, filter_sizes(dense, groups), share)
+        return self.tune(f"magnitude-{share:g}", dense, groups, plan)
 
     def slimming(self, share: float) -> SpikingDetector:
         """Penalise gamma, cut where it is small, learn on."""
@@ -137,11 +143,35 @@ class Ways:
         )
         slim = self.learn(f"slimming-{self.seed}", first, student, 1_000)
         groups = detector_groups(slim)
-        return self.tune(
-            f"slimming-{share:g}", slim, groups, gamma_sizes(slim, groups), share, first
-        )
+        plan = plan_by(slim, groups, gamma_sizes(slim, groups), share)
+        return self.tune(f"slimming-{share:g}", slim, groups, plan, first)
 
-    def spines(self, share: float, rho: float, budget: Budget = PARAMS) -> SpikingDetector:
+    def rounds(self, share: float, rho: float, budget: Budget = PARAMS) -> SpikingDetector:
+        """Plan in rounds, by what the loss feels of each group; cut, learn on."""
+        dense = self.dense().eval()
+        groups = detector_groups(dense)
+        model, target = budget.price(dense, groups), Target(budget.unit, share)
+        kappa = cost_weights(model, rho)
+        how = (model, target, budget.rules, kappa)
+        plan = plan_in_rounds(dense, groups, self.losses(), *how)
+        name = f"rounds-{rho:g}-{budget.unit}-{share:g}"
+        return self.tune(name, dense, groups, plan)
+
+    def losses(self) -> Losses:
+        """Tell how wrong a network is on some batches that nothing else is trained on."""
+        recipe = self.recipe(FELT_WINDOWS, self.seed + 3_000)
+        phase = recipe.phases[0]
+        windows = open_data(recipe, Path()).windows(phase, 0)
+        numbers = [range(at, at + phase.batch) for at in range(0, FELT_WINDOWS, phase.batch)]
+        batches = list(load_batches(windows, numbers, workers=0))
+
+        def losses(network: nn.Module) -> Iterator[torch.Tensor]:
+            assert isinstance(network, SpikingDetector)
+            return (batch_loss(network, batch, recipe).total for batch in batches)
+
+        return losses
+
+    def threshold(self, share: float, rho: float, budget: Budget = PARAMS) -> SpikingDetector:
         """Train the spines of groups against a rising threshold, cut, learn on."""
         dense = self.dense()
         groups = detector_groups(dense)
@@ -160,25 +190,22 @@ class Ways:
             return attached[-1]
 
         first = round(self.windows / 2 * THRESHOLD_SHARE)
-        name = f"spines-{rho:g}-{budget.unit}-{share:g}"
-        learned = self.learn(
-            f"{name}-threshold-{self.seed}", first, Student(dense, attach=attach), 1_000
-        )
-        return self.tune(name, learned, groups, attached[-1].scores, share, first, budget)
+        name = f"threshold-{rho:g}-{budget.unit}-{share:g}"
+        student = Student(dense, attach=attach)
+        learned = self.learn(f"{name}-rise-{self.seed}", first, student, 1_000)
+        target = Target(budget.unit, share)
+        plan = make_plan(groups, attached[-1].scores, model, target, budget.rules)
+        return self.tune(name, learned, groups, plan, first)
 
     def tune(
         self,
         name: str,
         network: SpikingDetector,
         groups: ChannelGroups,
-        scores: np.ndarray,
-        share: float,
+        plan: PruningPlan,
         spent: int = 0,
-        budget: Budget = PARAMS,
     ) -> SpikingDetector:
         """Cut, and learn on for what is left of the second half."""
-        model, target = budget.price(network, groups), Target(budget.unit, share)
-        plan = make_plan(groups, scores, model, target, budget.rules)
         student = Student(cut_detector(network, groups, plan.kept), teacher=self.dense())
         return self.learn(f"{name}-{self.seed}", self.windows // 2 - spent, student, 2_000)
 
@@ -206,6 +233,14 @@ class Slimming:
 
     def finalise(self) -> None:
         self.hook.remove()
+
+
+def plan_by(
+    network: SpikingDetector, groups: ChannelGroups, scores: np.ndarray, share: float
+) -> PruningPlan:
+    """Keep the groups of highest score that a share of the parameters allows."""
+    model = PARAMS.price(network, groups)
+    return make_plan(groups, scores, model, Target("params", share), PARAMS.rules)
 
 
 def uniformly_narrower(spec: DetectorSpec, share: float) -> DetectorSpec:
@@ -315,9 +350,10 @@ def main() -> None:
             run(ways, "magnitude", share, ways.magnitude)
             run(ways, "slimming", share, ways.slimming)
             for rho in (0.0, 0.5, 1.0):
-                run(ways, f"spines, rho = {rho:g}", share, partial(ways.spines, rho=rho))
+                run(ways, f"rounds, rho = {rho:g}", share, partial(ways.rounds, rho=rho))
+            run(ways, "threshold, rho = 0.5", share, partial(ways.threshold, rho=0.5))
         for share in mapping["macs"]:
-            run(ways, "spines for MACs", share, partial(ways.spines, rho=0.5, budget=MACS))
+            run(ways, "rounds for MACs", share, partial(ways.rounds, rho=0.5, budget=MACS))
     write_table(study, args.out, args.seeds)
 
 
