@@ -44,7 +44,6 @@ from vidar_det.pruning.detectors import cut_detector, detector_groups, initial_g
 from vidar_det.pruning.group_threshold import (
     GroupThreshold,
     ReachCost,
-    SpineRules,
     cost_weights,
     quicken_spines,
 )
@@ -185,8 +184,8 @@ class Ways:
             due, target = round(DUE * steps), Target(budget.unit, share)
             rule = ReachCost(model, target, due, STRENGTH, budget.rules)
             start, kappa = initial_gammas(dense, groups), cost_weights(model, rho)
-            how = SpineRules(start, kappa, budget.rules.floor)
-            attached.append(GroupThreshold(network, optimizer, groups, rule, how))
+            how = (rule, start, kappa, budget.rules.floor)
+            attached.append(GroupThreshold(network, optimizer, groups, *how))
             return attached[-1]
 
         first = round(self.windows / 2 * THRESHOLD_SHARE)

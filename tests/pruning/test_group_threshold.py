@@ -15,9 +15,7 @@ from vidar_det.pruning.costs import count_params
 from vidar_det.pruning.detectors import detector_groups, initial_gammas
 from vidar_det.pruning.group_threshold import (
     GroupThreshold,
-    Measure,
     ReachCost,
-    SpineRules,
     cost_weights,
     quicken_spines,
 )
@@ -71,7 +69,7 @@ def step(network: nn.Module, optimizer: torch.optim.Optimizer, seed: int = 0) ->
 def test_the_proximal_step_of_the_norm_shrinks_gamma_and_beta_alike() -> None:
     network, groups = make()
     optimizer = torch.optim.SGD(network.parameters(), lr=0.0)
-    GroupThreshold(network, optimizer, groups, Constant(0.5), SpineRules({"back.1": 0.2}))
+    GroupThreshold(network, optimizer, groups, Constant(0.5), {"back.1": 0.2})
     step(network, optimizer)
     # channel 0 has size 1: half of it is left, in both members
     assert network.down[1].weight[0].item() == pytest.approx(0.3)
@@ -79,37 +77,10 @@ def test_the_proximal_step_of_the_norm_shrinks_gamma_and_beta_alike() -> None:
     assert network.back[1].weight[0].item() == pytest.approx(0.1)
 
 
-def test_a_firm_threshold_leaves_alone_what_lies_well_above_it() -> None:
-    scores = np.array([0.5, 1.0, 1.25, 2.0, 9.0, np.inf])
-    limits = np.ones(6)
-    firm = SpineRules(firmness=2.0).factors(scores, limits)
-    np.testing.assert_allclose(firm, [0.0, 0.0, 0.4, 1.0, 1.0, 1.0])
-    soft = SpineRules().factors(scores, limits)
-    np.testing.assert_allclose(soft, [0.0, 0.0, 0.2, 0.5, 8 / 9, 1.0])
-    with pytest.raises(ConfigError, match="firmness: found 1, wanted above 1"):
-        SpineRules(firmness=1.0)
-
-
-def test_groups_may_be_judged_by_what_the_loss_feels_of_them() -> None:
-    network, groups = make()
-    optimizer = torch.optim.SGD(network.parameters(), lr=0.0)
-    pruning = GroupThreshold(network, optimizer, groups, Constant(1e-9), SpineRules(measure="loss"))
-    squares = np.zeros(groups.count)
-    for seed in range(3):
-        step(network, optimizer, seed)
-        gates = np.zeros(groups.count)
-        for name, outs in spine_layers(network, groups).items():
-            norm = network.get_submodule(name)
-            gate = norm.weight * norm.weight.grad + norm.bias * norm.bias.grad
-            np.add.at(gates, outs, gate.detach().double().numpy())
-        squares = 0.98 * squares + 0.02 * gates**2
-    np.testing.assert_allclose(pruning.scores, np.sqrt(squares / (1 - 0.98**3)), rtol=1e-5)
-
-
 def test_groups_below_the_threshold_are_nothing_yet_go_on_learning() -> None:
     network, groups = make()
     optimizer = torch.optim.SGD(network.parameters(), lr=0.05)
-    pruning = GroupThreshold(network, optimizer, groups, Constant(1.5), SpineRules({"back.1": 0.2}))
+    pruning = GroupThreshold(network, optimizer, groups, Constant(1.5), {"back.1": 0.2})
     step(network, optimizer)
     assert network.down[1].weight[0].item() == network.down[1].bias[0].item() == 0
     before = pruning.scores[0]
@@ -122,7 +93,7 @@ def test_groups_below_the_threshold_are_nothing_yet_go_on_learning() -> None:
 def test_a_group_comes_back_when_its_spine_grows() -> None:
     network, groups = make()
     optimizer = torch.optim.SGD(network.parameters(), lr=1.0)
-    pruning = GroupThreshold(network, optimizer, groups, Constant(1.5), SpineRules({"back.1": 0.2}))
+    pruning = GroupThreshold(network, optimizer, groups, Constant(1.5), {"back.1": 0.2})
     step(network, optimizer)
     assert network.down[1].weight[0].item() == 0
     optimizer.zero_grad()
@@ -168,7 +139,8 @@ def test_an_asked_cost_is_reached_and_the_plan_keeps_what_is_alive() -> None:
         optimizer,
         groups,
         ReachCost(costs, target, steps=3),
-        SpineRules(initial_gammas(network, groups), cost_weights(costs, rho=0.5)),
+        initial_gammas(network, groups),
+        cost_weights(costs, rho=0.5),
     )
     for seed in range(3):
         x = torch.rand(2, 2, 64, 64, generator=torch.Generator().manual_seed(seed))
@@ -214,14 +186,12 @@ def test_quick_spines_have_a_rate_of_their_own_and_do_not_decay() -> None:
     assert others["weight_decay"] == 0.5
 
 
-@pytest.mark.parametrize("measure", ["size", "loss"])
-def test_a_resumed_run_gives_the_same_weights(measure: Measure) -> None:
+def test_a_resumed_run_gives_the_same_weights() -> None:
     def start(
         network: nn.Module, groups: ChannelGroups
     ) -> tuple[torch.optim.Optimizer, GroupThreshold]:
         optimizer = torch.optim.AdamW(network.parameters(), lr=0.05, weight_decay=0.0)
-        rules, schedule = SpineRules(measure=measure), Linear(1.2 if measure == "size" else 1e-2, 6)
-        return optimizer, GroupThreshold(network, optimizer, groups, schedule, rules)
+        return optimizer, GroupThreshold(network, optimizer, groups, Linear(1.2, 6))
 
     network, groups = make()
     optimizer, pruning = start(network, groups)
@@ -265,7 +235,7 @@ def test_an_optimiser_without_the_spines_is_refused() -> None:
 def test_once_finalised_the_network_learns_as_any_other() -> None:
     network, groups = make()
     optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
-    pruning = GroupThreshold(network, optimizer, groups, Constant(1.5), SpineRules({"back.1": 0.2}))
+    pruning = GroupThreshold(network, optimizer, groups, Constant(1.5), {"back.1": 0.2})
     step(network, optimizer)
     pruning.finalise()
     step(network, optimizer)

@@ -33,7 +33,6 @@ from vidar_det.pruning.detectors import cut_detector, detector_groups, initial_g
 from vidar_det.pruning.group_threshold import (
     GroupThreshold,
     ReachCost,
-    SpineRules,
     cost_weights,
     quicken_spines,
 )
@@ -196,7 +195,8 @@ class _Run:
     def warnings(self) -> tuple[str, ...]:
         if self.trains:
             return ()
-        how = "" if self.stages else ", and its normalisation was not measured anew"
+        alone = ", its groups were judged by size alone, and its normalisation is not measured anew"
+        how = "" if self.stages else alone
         return (f"cut in one shot: the network was not trained{how}; score it before you use it",)
 
     def plan(self) -> tuple[PruningPlan, SpikingDetector]:
@@ -259,8 +259,8 @@ class _Run:
             quicken_spines(network, optimizer, SPINE_RATE)
             due, rules = round(DUE * steps), PlanRules(floor)
             rule = ReachCost(self.costs, target, due, self.settings.strength, rules)
-            how = SpineRules(initial, self.kappa, floor)
-            attached.append(GroupThreshold(network, optimizer, self.groups, rule, how))
+            how = (rule, initial, self.kappa, floor)
+            attached.append(GroupThreshold(network, optimizer, self.groups, *how))
             return attached[-1]
 
         student = Student(self.dense, attach=attach)

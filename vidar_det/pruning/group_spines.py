@@ -11,9 +11,6 @@ from vidar_det.errors import ConfigError
 from vidar_det.pruning.groups import ChannelGroups
 from vidar_det.pruning.importance import group_sizes, spine_layers
 
-MEMORY = 0.98
-"""Share of what the loss felt before that a step leaves: about fifty steps count."""
-
 
 class GroupSpines:
     """Gamma and beta of all normalisations, the spines behind them, and their channels' groups.
@@ -104,28 +101,3 @@ class GroupSpines:
                 "pair"
             )
         return used.pop()
-
-
-class FeltLoss:
-    """How much the loss feels of each group: the root of a running mean of squared derivatives.
-
-    Args:
-        count: G.
-
-    Attributes:
-        squares: ``(G,) float64``, the running mean before its bias is corrected.
-        seen: derivatives so far.
-    """
-
-    def __init__(self, count: int) -> None:
-        self.squares, self.seen = np.zeros(count), 0
-
-    def add(self, gates: NDArray[np.float64]) -> None:
-        """Take the derivatives of a step."""
-        self.squares = MEMORY * self.squares + (1 - MEMORY) * gates**2
-        self.seen += 1
-
-    def read(self) -> NDArray[np.float64]:
-        """``(G,) float64``; 0 before the first step."""
-        felt: NDArray[np.float64] = np.sqrt(self.squares / max(1 - MEMORY**self.seen, 1e-30))
-        return felt

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,13 +13,11 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from vidar_det.errors import ConfigError
 from vidar_det.pruning.costs import CostModel
-from vidar_det.pruning.group_spines import FeltLoss, GroupSpines
+from vidar_det.pruning.group_spines import GroupSpines
 from vidar_det.pruning.groups import ChannelGroups
 from vidar_det.pruning.plan import PlanRules, Target, lowest_threshold
 from vidar_det.pruning.resuming import refuse_another
 from vidar_det.pruning.schedules import Schedule
-
-Measure = Literal["size", "loss"]
 
 
 @dataclass(frozen=True)
@@ -28,11 +26,10 @@ class ReachCost:
 
     After each optimiser step d is the lowest threshold whose groups cost no more than is due:
     ``1 - (1 - target) * (1 - (1 - n / N)^3)`` of the dense cost, with an absolute target as its
-    share; but it rises no faster than lambda allows. Where groups are judged by their size, a fast
-    rise would shrink those that stay to almost nothing, since trained spines are all of much the
-    same size: lambda, the speed of the threshold over that of the spines, has to leave them the
-    time to grow. Where it binds, lambda is constant, which is the LATS rule, and the target may be
-    reached late or not quite.
+    share; but it rises no faster than lambda allows. Trained spines are all of much the same size,
+    so that a fast rise would shrink those that stay to almost nothing: lambda, the speed of the
+    threshold over that of the spines, has to leave them the time to grow. Where it binds, lambda
+    is constant, which is the LATS rule, and the target may be reached late or not quite.
 
     Attributes:
         costs: of the network.
@@ -56,59 +53,15 @@ class ReachCost:
         return Target(self.target.unit, 1 - (1 - share) * (1 - left**3))
 
 
-@dataclass(frozen=True)
-class SpineRules:
-    """How groups are judged, and how they shrink.
-
-    A threshold on the bare ``size`` of spines is the group analogue of STDS. What the ``loss``
-    feels of a spine is the derivative by a gate on it, ``spine . gradient``, as the root of a
-    running mean of its square (Molchanov et al., *Importance Estimation for Neural Network
-    Pruning*, CVPR 2019): trained spines are all of much the same size, and of very different use.
-    As channels vanish, the loss feels more of those that could stand in for them.
-
-    Attributes:
-        initial: what each gamma started from, by the name of its normalisation; 1 where missing.
-        kappa: ``(G,) float64``: how much faster than d each group's threshold rises, as
-            `cost_weights` gives it; None = 1. A group with 0 stays.
-        floor: fewest groups of each family that are never set to 0.
-        measure: what thresholds are compared with.
-        firmness: above 1. Groups that measure more than so many thresholds are not shrunk at all,
-            and those between 1 and so many the more (firm threshold, the proximal step of the
-            minimax concave penalty; Zhang, 2010); infinite = the soft threshold, which shrinks
-            all.
-
-    Raises:
-        ConfigError: a firmness of 1 or less.
-    """
-
-    initial: Mapping[str, float] = field(default_factory=dict)
-    kappa: NDArray[np.float64] | None = None
-    floor: int = 1
-    measure: Measure = "size"
-    firmness: float = math.inf
-
-    def __post_init__(self) -> None:
-        if self.firmness <= 1:
-            raise ConfigError(f"firmness: found {self.firmness:g}, wanted above 1")
-
-    def factors(
-        self, scores: NDArray[np.float64], limits: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
-        """How much is left of each group, ``(G,) float64`` from 0 to 1."""
-        with np.errstate(invalid="ignore"):
-            soft = np.where(np.isfinite(scores), 1 - limits / np.maximum(scores, 1e-30), 1.0)
-        return np.clip(soft / (1 - 1 / self.firmness), 0.0, 1.0)
-
-
 class GroupThreshold:
-    """Threshold on whole groups of channels: attach it, train as always, then plan and cut.
+    """Soft threshold on whole groups of channels: attach it, train as always, then plan and cut.
 
     The spine of a group is the ``(gamma, beta)`` of all its normalised channels, each divided by
     what gamma started from. What the network computes with is the spine after the proximal step of
     the group's norm, and the gradient passes straight back to the spine, so that a group below the
     threshold goes on learning and may come back (the group analogue of STDS)::
 
-        (gamma, beta)_g = max(0, 1 - d * kappa_g / measure_g) * spine_g
+        (gamma, beta)_g = max(0, 1 - d * kappa_g / size_g) * spine_g
 
     The optimiser moves the spines: they take the places of gamma and beta while it steps. At all
     other times the network's parameters are what it computes with, so checkpoints, averages and
@@ -121,7 +74,10 @@ class GroupThreshold:
         optimizer: holds their parameters, all with one learning rate.
         groups: of the network.
         schedule: one of `vidar_det.pruning.schedules`, or `ReachCost`.
-        rules: how groups are judged, and how they shrink.
+        initial: what each gamma started from, by the name of its normalisation; 1 where missing.
+        kappa: ``(G,) float64``: how much faster than d each group's threshold rises, as
+            `cost_weights` gives it; None = 1. A group with 0 stays.
+        floor: fewest groups of each family that are never set to 0.
 
     Attributes:
         threshold: d, as it is now.
@@ -139,15 +95,15 @@ class GroupThreshold:
         optimizer: torch.optim.Optimizer,
         groups: ChannelGroups,
         schedule: Schedule | ReachCost,
-        rules: SpineRules | None = None,
+        initial: Mapping[str, float] | None = None,
+        kappa: NDArray[np.float64] | None = None,
+        floor: int = 1,
     ) -> None:
         self._network, self._optimizer, self._groups = network, optimizer, groups
-        self._schedule, self._rules = schedule, rules or SpineRules()
-        kappa, measures_loss = self._rules.kappa, self._rules.measure == "loss"
+        self._schedule, self._floor = schedule, floor
         self._kappa = np.ones(groups.count) if kappa is None else kappa
-        self._spines = GroupSpines(network, groups, self._rules.initial)
+        self._spines = GroupSpines(network, groups, initial or {})
         self._spines.check(optimizer)
-        self._felt = FeltLoss(groups.count) if measures_loss else None
         self.steps, self.rates, self.threshold, self.strength = 0, 0.0, 0.0, 0.0
         self._hooks = (
             optimizer.register_step_pre_hook(self._before),
@@ -156,15 +112,12 @@ class GroupThreshold:
 
     @property
     def scores(self) -> NDArray[np.float64]:
-        """What each group measures over kappa, ``(G,) float64``: what d is compared with.
+        """Size of each group's spine over kappa, ``(G,) float64``: what d is compared with.
 
         Infinite for groups without normalisation, which stay.
         """
-        measured = self._spines.sizes()
-        if self._felt is not None:
-            measured = np.where(np.isfinite(measured), self._felt.read(), np.inf)
         with np.errstate(divide="ignore"):
-            return measured / self._kappa
+            return self._spines.sizes() / self._kappa
 
     def finalise(self) -> None:
         """Let go of the network: what it computes with becomes what it learns with."""
@@ -177,7 +130,6 @@ class GroupThreshold:
             **self._identity(),
             **{name: getattr(self, name) for name in _PROGRESS},
             "spines": {name: spine.clone() for name, spine in self._spines.spines.items()},
-            **({"felt": self._felt.squares.tolist()} if self._felt is not None else {}),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -191,8 +143,6 @@ class GroupThreshold:
             setattr(self, name, state[name])
         for name, spine in self._spines.spines.items():
             spine.copy_(state["spines"][name])
-        if self._felt is not None:
-            self._felt.squares, self._felt.seen = np.array(state["felt"]), self.steps
 
     def _identity(self) -> dict[str, Any]:
         rule = self._schedule
@@ -203,14 +153,10 @@ class GroupThreshold:
             "groups": self._groups.count,
             "schedule": asked,
             "optimizer": type(self._optimizer).__name__,
-            "floor": self._rules.floor,
-            "measure": self._rules.measure,
-            "firmness": self._rules.firmness,
+            "floor": self._floor,
         }
 
     def _before(self, *_: object) -> None:
-        if self._felt is not None:
-            self._felt.add(self._spines.gates())
         self._spines.lend()
 
     def _after(self, *_: object) -> None:
@@ -221,12 +167,15 @@ class GroupThreshold:
         threshold = self._next_threshold(scores, rate / (1 - momentum))
         rise = (threshold - self.threshold) * (1 - momentum)
         self.threshold, self.strength = threshold, rise / rate if rate else 0.0
-        self._spines.shrink(self._rules.factors(scores, self._limits(scores)))
+        limits = self._limits(scores)
+        with np.errstate(invalid="ignore"):
+            factors = np.where(np.isfinite(scores), 1 - limits / np.maximum(scores, 1e-30), 1.0)
+        self._spines.shrink(np.maximum(factors, 0.0))
 
     def _next_threshold(self, scores: NDArray[np.float64], rate: float) -> float:
         rule = self._schedule
         if isinstance(rule, ReachCost):
-            rules = PlanRules(self._rules.floor)
+            rules = PlanRules(self._floor)
             due = rule.due(self.steps)
             lowest = max(0.0, lowest_threshold(self._groups, scores, rule.costs, due, rules))
             return min(lowest, self.threshold + rule.strength * rate)
@@ -235,10 +184,9 @@ class GroupThreshold:
     def _limits(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
         """Threshold of each group: d, but no more than it takes to leave a family its floor."""
         limits = np.full(len(scores), self.threshold)
-        floor = self._rules.floor
         for family in self._groups.families:
             own = scores[family.groups]
-            largest_to_go = -np.sort(-own)[floor] if len(own) > floor else 0.0
+            largest_to_go = -np.sort(-own)[self._floor] if len(own) > self._floor else 0.0
             limits[family.groups] = min(self.threshold, largest_to_go)
         return limits
 
