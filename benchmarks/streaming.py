@@ -207,11 +207,10 @@ def main() -> None:
         folder = Path(made)
         street = simulate_street(folder)
         for name in args.weights:
-            execution = Execution(args.runtime, args.precision)
-            detector = load_detector(name, execution=execution)
-            follow_camera(detector, street, folder, args.live_s)
+            live, many = (Execution(args.runtime, args.precision, streams=n) for n in (1, 0))
+            follow_camera(load_detector(name, execution=live), street, folder, args.live_s)
             time_starts(name, street, folder)
-            walk_endlessly(detector, street, args.windows)
+            walk_endlessly(load_detector(name, execution=many), street, args.windows)
 
 
 if __name__ == "__main__":

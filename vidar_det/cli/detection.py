@@ -121,7 +121,10 @@ def predict(
     if is_followed and (len(sources) != 1 or engine != "inline"):
         raise typer.BadParameter("--follow takes one recording, and --engine inline")
     prepare_compute(device, threads)
-    execution = Execution(runtime, precision, threads or _threads_of(engine), device=device)
+    # live, all threads work on one window: its boxes come soonest; else, on several side by side
+    execution = Execution(
+        runtime, precision, threads or _threads_of(engine), int(is_followed), device
+    )
     load = functools.partial(load_detector, weights, execution=execution)
     if is_followed:
         args = (load(), sources[0], options, out, settings, FollowSettings(timeout_s, drop_late))
