@@ -3,8 +3,8 @@
     python -m benchmarks.dense nano weights/nano/finish.toml --data-root DATA --windows 96000 \\
         --seed 11 --out runs/nano-dense
 
-The stages, windows, rates and seeds are those of ``vidar-det prune`` with the same options; nothing
-is cut, and there is no teacher. ``--resume`` is always on.
+Windows, rates and seed are those of ``vidar-det prune`` with the same options; nothing is cut, and
+there is no teacher. A run that was stopped goes on.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from vidar_det.training.student import Student
 
 
 def main() -> None:
-    """Train both stages, the second from where the first ended."""
+    """Train as the cut network is tuned."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -36,12 +36,12 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     network = load_network(find_weights(args.weights))
     lessons = Lessons(recipe=args.recipe, windows=args.windows, seed=args.seed)
-    for number, recipe in enumerate(lessons.stages(network.spec) or ()):
-        out = args.out / f"stage-{number + 1}"
-        out.mkdir(parents=True, exist_ok=True)
-        how = RunSpec(resume=True, workers=args.workers, student=Student(network))
-        path = train(recipe, open_data(recipe, args.data_root).windows, out, how, report=tell)
-        network = load_network(path)
+    stages = lessons.stages(network.spec)
+    assert stages is not None  # there is a recipe
+    args.out.mkdir(parents=True, exist_ok=True)
+    how = RunSpec(resume=True, workers=args.workers, student=Student(network))
+    windows = open_data(stages[1], args.data_root).windows
+    path = train(stages[1], windows, args.out, how, report=tell)
     print(path)
 
 
