@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from vidar_det.errors import PruningError
 from vidar_det.pruning.costs import count_params
 from vidar_det.pruning.groups import ChannelGroups, find_groups
+from vidar_det.pruning.importance import over_kappa
 from vidar_det.pruning.plan import PlanRules, Target, make_plan
 from vidar_det.pruning.rounds import felt_losses, plan_in_rounds
 
@@ -77,6 +78,14 @@ def test_groups_that_go_more_readily_and_groups_that_stay_are_heeded() -> None:
     rules = PlanRules(floor=3)
     with pytest.raises(PruningError, match="at least"):
         plan_in_rounds(network, groups, losses, costs, target, rules)
+
+
+def test_a_group_that_must_stay_stays_though_the_loss_feels_nothing_of_it() -> None:
+    assert over_kappa(np.array([0.0, 0.0, 1.0]), np.array([0.0, 2.0, 2.0])).tolist() == [
+        np.inf,
+        0.0,
+        0.5,
+    ]
 
 
 def test_without_a_loss_nothing_can_be_planned() -> None:

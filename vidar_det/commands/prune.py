@@ -37,7 +37,7 @@ from vidar_det.pruning.group_threshold import (
     quicken_spines,
 )
 from vidar_det.pruning.groups import ChannelGroups
-from vidar_det.pruning.importance import spine_sizes
+from vidar_det.pruning.importance import over_kappa, spine_sizes
 from vidar_det.pruning.plan import PlanRules, PruningPlan, Target, make_plan
 from vidar_det.pruning.plan_report import draw_plan, plan_markdown
 from vidar_det.pruning.rounds import Losses, plan_in_rounds
@@ -203,8 +203,7 @@ class _Run:
         """Find the groups that stay, by training or at once; returns the network it is about."""
         learned = self.dense
         initial = initial_gammas(self.dense, self.groups)
-        with np.errstate(divide="ignore"):
-            scores = spine_sizes(self.dense, self.groups, initial) / self.kappa
+        scores = over_kappa(spine_sizes(self.dense, self.groups, initial), self.kappa)
         settings = self.settings
         asked = (self.costs, settings.target, settings.rules)
         plan = make_plan(self.groups, scores, *asked)  # or refuse

@@ -15,6 +15,7 @@ from vidar_det.errors import ConfigError
 from vidar_det.pruning.costs import CostModel
 from vidar_det.pruning.group_spines import GroupSpines
 from vidar_det.pruning.groups import ChannelGroups
+from vidar_det.pruning.importance import over_kappa
 from vidar_det.pruning.plan import PlanRules, Target, lowest_threshold
 from vidar_det.pruning.resuming import refuse_another
 from vidar_det.pruning.schedules import Schedule
@@ -116,8 +117,7 @@ class GroupThreshold:
 
         Infinite for groups without normalisation, which stay.
         """
-        with np.errstate(divide="ignore"):
-            return self._spines.sizes() / self._kappa
+        return over_kappa(self._spines.sizes(), self._kappa)
 
     def finalise(self) -> None:
         """Let go of the network: what it computes with becomes what it learns with."""

@@ -96,6 +96,17 @@ def gamma_sizes(network: nn.Module, groups: ChannelGroups) -> NDArray[np.float64
     )
 
 
+def over_kappa(importance: NDArray[np.float64], kappa: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Judge groups the more harshly, the larger their kappa: ``importance / kappa``.
+
+    Returns:
+        ``(G,) float64``; infinite where kappa is 0: these groups stay.
+    """
+    scores = np.full(len(importance), np.inf)
+    np.divide(importance, kappa, out=scores, where=kappa > 0)
+    return scores
+
+
 def _means(count: int, parts: Iterable[tuple[NDArray[np.int64], Tensor]]) -> NDArray[np.float64]:
     total, members = np.zeros(count), np.zeros(count)
     for outs, values in parts:

@@ -10,6 +10,7 @@ from vidar_det.errors import PruningError
 from vidar_det.pruning.costs import CostModel
 from vidar_det.pruning.group_spines import GroupSpines
 from vidar_det.pruning.groups import ChannelGroups
+from vidar_det.pruning.importance import over_kappa
 from vidar_det.pruning.plan import PlanRules, PruningPlan, Target, make_plan
 from vidar_det.pruning.surgery import mask
 
@@ -87,8 +88,7 @@ def plan_in_rounds(
     kept = np.ones(groups.count, bool)
     for done in range(1, ROUNDS + 1):
         masked = mask(network, groups, kept)
-        with np.errstate(divide="ignore"):
-            scores = felt_losses(masked, groups, losses(masked)) / kappa
+        scores = over_kappa(felt_losses(masked, groups, losses(masked)), kappa)
         scores = np.where(kept | np.isinf(scores), scores, 0.0)
         due = Target(target.unit, 1 - (1 - share) * done / ROUNDS) if done < ROUNDS else target
         plan = make_plan(groups, scores, costs, due, rules if done == ROUNDS else _loose(rules))
