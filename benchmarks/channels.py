@@ -13,7 +13,7 @@ import argparse
 import dataclasses
 import json
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -55,7 +55,7 @@ from vidar_det.training.loading import load_batches
 from vidar_det.training.loop import RunSpec, train
 from vidar_det.training.recipe import RecipeSpec
 from vidar_det.training.sources import open_data
-from vidar_det.training.step import batch_loss
+from vidar_det.training.step import losses_on
 from vidar_det.training.student import Student
 
 DONE_FILE = "done"
@@ -162,13 +162,7 @@ class Ways:
         phase = recipe.phases[0]
         windows = open_data(recipe, Path()).windows(phase, 0)
         numbers = [range(at, at + phase.batch) for at in range(0, FELT_WINDOWS, phase.batch)]
-        batches = list(load_batches(windows, numbers, workers=0))
-
-        def losses(network: nn.Module) -> Iterator[torch.Tensor]:
-            assert isinstance(network, SpikingDetector)
-            return (batch_loss(network, batch, recipe).total for batch in batches)
-
-        return losses
+        return losses_on(list(load_batches(windows, numbers, workers=0)), recipe)
 
     def threshold(self, share: float, rho: float, budget: Budget = PARAMS) -> SpikingDetector:
         """Train the spines of groups against a rising threshold, cut, learn on."""

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from vidar_det.commands.compute import prepare_compute
 from vidar_det.commands.prune_recipe import Lessons
@@ -48,7 +48,7 @@ from vidar_det.training.loop import Progress, RunSpec, train
 from vidar_det.training.recipe import RecipeSpec
 from vidar_det.training.simulation import Batch
 from vidar_det.training.sources import DataRoom, open_data
-from vidar_det.training.step import batch_loss
+from vidar_det.training.step import losses_on
 from vidar_det.training.student import Student
 
 PLAN_FILE, PAGE_FILE, PICTURE_FILE = "plan.json", "plan.md", "plan.png"
@@ -308,13 +308,7 @@ class _Run:
         """Tell how wrong a network is on some batches, the same each time."""
         assert self.stages is not None
         recipe = self.stages[0]
-        batches = list(self._batches(recipe, FELT_WINDOWS))
-
-        def losses(network: nn.Module) -> Iterator[Tensor]:
-            assert isinstance(network, SpikingDetector)
-            return (batch_loss(network, batch, recipe).total for batch in batches)
-
-        return losses
+        return losses_on(list(self._batches(recipe, FELT_WINDOWS)), recipe)
 
     def _inputs(self, recipe: RecipeSpec, count: int) -> Iterator[Tensor]:
         """Encode windows of a stage, as many as wanted."""

@@ -1,6 +1,7 @@
 """A batch comes in, and a network that has learned from it goes out."""
 
 import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -103,18 +104,23 @@ def train_step(
     return together
 
 
-def batch_loss(network: SpikingDetector, batch: Batch, recipe: RecipeSpec) -> LossTerms:
-    """Tell how wrong a network is on a batch, in the mode that it is in.
+def losses_on(
+    batches: Sequence[Batch], recipe: RecipeSpec
+) -> Callable[[nn.Module], Iterator[Tensor]]:
+    """Tell how wrong any network is on some batches, in the mode that it is in.
 
     Args:
-        network: the network; unchanged, but for the running statistics of one in training mode.
-        batch: its windows and boxes.
+        batches: windows and boxes.
         recipe: the loss and the precision.
 
     Returns:
-        The loss and its parts, with gradient.
+        A network -> its loss on each batch, with gradient.
     """
-    return _judge(network, batch, recipe, ALONE)[0]
+
+    def losses(network: nn.Module) -> Iterator[Tensor]:
+        return (_judge(network, batch, recipe, ALONE)[0].total for batch in batches)
+
+    return losses
 
 
 def _judge(
