@@ -1,6 +1,8 @@
 """The client calls a service behind a real socket."""
 
+import contextlib
 import signal
+import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -139,6 +141,52 @@ def test_a_service_that_is_busy_is_asked_again(
 def test_a_service_that_is_not_there_is_told() -> None:
     with (
         Client("http://127.0.0.1:9", patience_s=0) as client,
+        pytest.raises(ServiceError, match="cannot be reached"),
+    ):
+        client.clips()
+
+
+CUT_OFF = b"HTTP/1.1 200 OK\r\nContent-Length: 90\r\n\r\n{"
+NO_CLIPS = b'HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\n{"clips":[]}'
+
+
+@contextlib.contextmanager
+def _scripted(*answers: bytes) -> Iterator[str]:
+    """A server that gives each connection one answer, and ends it; the address comes out."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            for answer in answers:
+                connection, _ = listener.accept()
+                with connection:
+                    connection.recv(65536)
+                    connection.sendall(answer)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        thread.join(END_S)
+
+
+def test_a_question_whose_connection_ends_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vidar_det.client.time.sleep", lambda seconds: None)
+    with _scripted(b"", b"", NO_CLIPS) as address, Client(address) as client:
+        assert client.clips() == []
+
+
+def test_a_clip_is_not_sent_twice_where_the_first_may_have_arrived(clip: Path) -> None:
+    with (
+        _scripted(b"") as address,
+        Client(address) as client,
+        pytest.raises(ServiceError, match="cannot be reached"),
+    ):
+        client.detect(clip, **GEOMETRY)
+
+
+def test_an_answer_that_breaks_off_is_told() -> None:
+    with (
+        _scripted(CUT_OFF) as address,
+        Client(address) as client,
         pytest.raises(ServiceError, match="cannot be reached"),
     ):
         client.clips()

@@ -201,7 +201,7 @@ class Client:
         while not job.has_ended:
             with (
                 contextlib.suppress(httpx.TransportError),  # the service went: it is asked again
-                self._ask("GET", f"/v1/jobs/{job.id}/events") as answer,
+                self._open("GET", f"/v1/jobs/{job.id}/events") as answer,
             ):
                 for text in answer.iter_lines():
                     if text.startswith("data: "):
@@ -242,7 +242,16 @@ class Client:
             return document
 
     @contextlib.contextmanager
-    def _ask(
+    def _ask(self, *request: Any) -> Iterator[httpx.Response]:
+        """Call as ``_open`` does; an answer that breaks off is a service that is lost."""
+        try:
+            with self._open(*request) as answer:
+                yield answer
+        except httpx.TransportError as error:
+            raise self._lost(error) from error
+
+    @contextlib.contextmanager
+    def _open(
         self,
         method: str,
         path: str,
@@ -250,7 +259,7 @@ class Client:
         query: dict[str, Any] | None = None,
         headers: dict[str, str] | None = None,
     ) -> Iterator[httpx.Response]:
-        """Call, again while the service is busy; the answer is open, and fine."""
+        """Call, again while the service is busy or starts anew; the answer is open, and fine."""
         until = time.monotonic() + self._patience_s
         while True:
             with contextlib.ExitStack() as stack:
@@ -258,12 +267,11 @@ class Client:
                 call = self._http.stream(method, path, params=query, headers=headers, **body)
                 try:
                     answer = stack.enter_context(call)
-                except httpx.ConnectError as error:
-                    if time.monotonic() > until:
+                except httpx.TransportError as error:
+                    was_sent = not isinstance(error, httpx.ConnectError)
+                    if (was_sent and method != "GET") or time.monotonic() > until:
                         raise self._lost(error) from error
                     wait_s = RETRY_S
-                except httpx.TransportError as error:
-                    raise self._lost(error) from error
                 else:
                     if answer.is_success:
                         yield answer
