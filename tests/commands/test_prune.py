@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from vidar_det.commands.prune import PruneSettings, check_cut, prune_weights
+from vidar_det.commands.prune import PruneSettings, prune_weights
 from vidar_det.commands.prune_recipe import Lessons
 from vidar_det.detector.checkpoint import load_network, read_checkpoint, save_checkpoint
 from vidar_det.detector.network import build_detector, count_params
 from vidar_det.detector.spec import EncodingSpec, size_spec
 from vidar_det.errors import CheckpointError, ConfigError, OutputError, PruningError
-from vidar_det.pruning.detectors import cut_detector, detector_groups
+from vidar_det.pruning.detectors import check_cut, cut_detector, detector_groups
 from vidar_det.pruning.plan import PlanRules, Target
 
 WEIGHTS = Path(__file__).parents[2] / "weights"

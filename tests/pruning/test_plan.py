@@ -13,7 +13,7 @@ from vidar_det.errors import ConfigError, PruningError
 from vidar_det.pruning import costs
 from vidar_det.pruning.detectors import cut_detector, detector_groups
 from vidar_det.pruning.groups import ChannelGroups, find_groups
-from vidar_det.pruning.plan import PlanRules, Target, make_plan
+from vidar_det.pruning.plan import PlanRules, PruningPlan, Target, make_plan
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +90,28 @@ def test_a_planned_detector_has_the_planned_size(detector) -> None:
     assert count_params(narrow) == plan.cost
     assert narrow.spec != network.spec
     assert plan.to_mapping()["cost"]["after"] == plan.cost
+
+
+def test_a_plan_is_read_back_for_the_same_network_only(detector) -> None:
+    network, groups = detector
+    model, scores = costs.count_params(network, groups), np.random.default_rng(2).random
+    plan = make_plan(groups, scores(groups.count), model, Target("params", 0.4))
+    again = PruningPlan.from_mapping(plan.to_mapping(), groups, model)
+    assert again.to_mapping() == plan.to_mapping()
+    for wrong in ({"kept": [groups.count]}, {"kept": [0, 1]}, {"target": {"unit": "params"}}):
+        with pytest.raises(ConfigError, match="plan"):
+            PruningPlan.from_mapping(plan.to_mapping() | wrong, groups, model)
+
+
+def test_groups_are_chosen_by_the_names_of_their_layers(detector) -> None:
+    _, groups = detector
+    assert groups.written_by(()).all()
+    neck = groups.written_by(["neck.*"])
+    for family in groups.families:
+        whole = all(name.startswith("neck.") for name in family.layers)
+        assert (neck[family.groups] == whole).all()
+    with pytest.raises(ConfigError, match=r"found 'nick\.\*', wanted names among"):
+        groups.written_by(["nick.*"])
 
 
 def test_a_target_below_the_floors_names_the_least(detector) -> None:

@@ -1,21 +1,18 @@
 """Weights and a budget come in; smaller weights, and the plan they follow, go out."""
 
-import copy
 import dataclasses
-import itertools
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from vidar_det.commands.compute import prepare_compute
+from vidar_det.commands.prune_examples import Examples
 from vidar_det.commands.prune_recipe import Lessons
 from vidar_det.detector.checkpoint import (
     WEIGHTS_FILE,
@@ -23,32 +20,26 @@ from vidar_det.detector.checkpoint import (
     load_network,
     save_checkpoint,
 )
-from vidar_det.detector.encoding import encode
 from vidar_det.detector.network import SpikingDetector
 from vidar_det.detector.normalisation import recalibrate
-from vidar_det.errors import CheckpointError, ConfigError, PruningError
+from vidar_det.errors import CheckpointError, ConfigError
 from vidar_det.outputs import atomic_path, prepare_output_folder, write_json
 from vidar_det.pruning.costs import CostModel, count_macs, count_params, measure_synops
-from vidar_det.pruning.detectors import cut_detector, detector_groups, initial_gammas
+from vidar_det.pruning.detectors import check_cut, cut_detector, detector_groups, initial_gammas
 from vidar_det.pruning.group_threshold import (
     GroupThreshold,
     ReachCost,
     cost_weights,
     quicken_spines,
 )
-from vidar_det.pruning.groups import ChannelGroups
 from vidar_det.pruning.importance import over_kappa, spine_sizes
 from vidar_det.pruning.plan import PlanRules, PruningPlan, Target, make_plan
 from vidar_det.pruning.plan_report import draw_plan, plan_markdown
-from vidar_det.pruning.rounds import Losses, plan_in_rounds
-from vidar_det.pruning.surgery import mask
+from vidar_det.pruning.rounds import plan_in_rounds
 from vidar_det.training.distributed import Processes
-from vidar_det.training.loading import load_batches
 from vidar_det.training.loop import Progress, RunSpec, train
 from vidar_det.training.recipe import RecipeSpec
-from vidar_det.training.simulation import Batch
 from vidar_det.training.sources import DataRoom, open_data
-from vidar_det.training.step import losses_on
 from vidar_det.training.student import Student
 
 PLAN_FILE, PAGE_FILE, PICTURE_FILE = "plan.json", "plan.md", "plan.png"
@@ -185,7 +176,8 @@ class _Run:
         if self.stages is not None:
             self.room = open_data(self.stages[0], settings.data_root)
         self.costs = self._costs()
-        self.kappa = cost_weights(self.costs, settings.rho) * self._may_shrink()
+        may_shrink = self.groups.written_by(settings.layers)
+        self.kappa = cost_weights(self.costs, settings.rho) * may_shrink
 
     @property
     def trains(self) -> bool:
@@ -212,7 +204,7 @@ class _Run:
             plan = make_plan(self.groups, scores, *asked)
         elif self.stages is not None:
             plan = self._plan_before() or plan_in_rounds(
-                self.dense, self.groups, self._losses(), *asked, self.kappa
+                self.dense, self.groups, self._examples(0).losses(FELT_WINDOWS), *asked, self.kappa
             )
         write_json(self.out / PLAN_FILE, plan.to_mapping(), overwrite=True)
         with atomic_path(self.out / PAGE_FILE, overwrite=True) as partial:
@@ -225,13 +217,8 @@ class _Run:
         path = self.out / PLAN_FILE
         if not self.settings.resume or not path.is_file():
             return None
-        found = json.loads(path.read_text(encoding="utf-8"))
-        kept = np.zeros(self.groups.count, bool)
-        kept[found["kept"]] = True
-        costs = (self.costs.total(), self.costs.total(kept))
-        return PruningPlan(
-            kept, found["threshold"], self.settings.target, *costs, self.groups.families
-        )
+        mapping = json.loads(path.read_text(encoding="utf-8"))
+        return PruningPlan.from_mapping(mapping, self.groups, self.costs)
 
     def tune(self, narrow: SpikingDetector) -> SpikingDetector:
         """Train what is left, or at least measure its normalisation."""
@@ -239,7 +226,7 @@ class _Run:
             return narrow
         recipe = self.stages[1]
         if not self.trains:
-            recalibrate(narrow, self._inputs(recipe, recipe.recalibrate_windows))
+            recalibrate(narrow, self._examples(1).inputs(recipe.recalibrate_windows))
             return narrow
         student = Student(narrow, teacher=self.dense, distillation=self.settings.distillation)
         return load_network(self._train(TUNING_FOLDER, recipe, student))
@@ -285,6 +272,11 @@ class _Run:
         assert self.room is not None
         return self.room
 
+    def _examples(self, stage: int) -> Examples:
+        assert self.stages is not None
+        encoding = self.dense.spec.encoding
+        return Examples(self.stages[stage], self._data, encoding, self.settings.workers)
+
     def _costs(self) -> CostModel:
         unit = self.settings.target.unit
         if unit == "params":
@@ -295,71 +287,7 @@ class _Run:
             raise ConfigError(
                 "target synops: wanted a recipe or a dataset, whose windows show how much fires"
             )
-        batches = self._inputs(self.stages[0], SYNOPS_WINDOWS)
-        steps = self.dense.spec.encoding.steps
-        windows = (
-            torch.stack(parts)
-            for batch in batches
-            for parts in zip(*batch.chunk(steps), strict=True)
-        )
-        return measure_synops(self.dense, self.groups, windows)
-
-    def _losses(self) -> Losses:
-        """Tell how wrong a network is on some batches, the same each time."""
-        assert self.stages is not None
-        recipe = self.stages[0]
-        return losses_on(list(self._batches(recipe, FELT_WINDOWS)), recipe)
-
-    def _inputs(self, recipe: RecipeSpec, count: int) -> Iterator[Tensor]:
-        """Encode windows of a stage, as many as wanted."""
-        for batch in self._batches(recipe, count):
-            yield encode(batch.counts, self.dense.spec.encoding)
-
-    def _batches(self, recipe: RecipeSpec, count: int) -> Iterator[Batch]:
-        """Simulate windows of a stage, as many as wanted."""
-        room = dataclasses.replace(self._data, recipe=recipe)
-        phase = dataclasses.replace(recipe.phases[0], windows=count)
-        windows = room.windows(phase, 0)
-        numbers = [range(at, min(at + phase.batch, count)) for at in range(0, count, phase.batch)]
-        yield from load_batches(windows, numbers, self.settings.workers)
-
-    def _may_shrink(self) -> NDArray[np.float64]:
-        """1 for groups that may go, 0 for those of layers that were not named."""
-        patterns = self.settings.layers or ("*",)
-        names = sorted(set(itertools.chain.from_iterable(f.layers for f in self.groups.families)))
-        for pattern in patterns:
-            if not any(fnmatchcase(name, pattern) for name in names):
-                shown = ", ".join(names)
-                raise ConfigError(f"layers: found {pattern!r}, wanted names among: {shown}")
-        may = np.zeros(self.groups.count)
-        for family in self.groups.families:
-            if all(any(fnmatchcase(name, one) for one in patterns) for name in family.layers):
-                may[family.groups] = 1
-        return may
-
-
-@torch.no_grad()
-def check_cut(
-    network: SpikingDetector,
-    groups: ChannelGroups,
-    kept: NDArray[np.bool_],
-    narrow: SpikingDetector,
-) -> None:
-    """Prove on random windows that a cut network says what the masked one says.
-
-    Raises:
-        PruningError: they differ by more than the order of sums explains.
-    """
-    encoding = network.spec.encoding
-    generator = torch.Generator().manual_seed(0)
-    x = torch.rand(encoding.steps, encoding.parts, 128, 160, generator=generator).double()
-    masked = mask(network, groups, kept).double().eval()
-    small = copy.deepcopy(narrow).double().eval()
-    apart = max(
-        float((one - other).abs().max()) for one, other in zip(masked(x), small(x), strict=True)
-    )
-    if apart > 1e-9:
-        raise PruningError(f"cut: the outputs moved by {apart:g}, wanted none")
+        return measure_synops(self.dense, self.groups, self._examples(0).windows(SYNOPS_WINDOWS))
 
 
 def _record(out: Path, source: Path, settings: PruneSettings) -> None:

@@ -1,5 +1,6 @@
 """A detector and the groups to keep come in; an ordinary detector of narrower spec goes out."""
 
+import copy
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -11,9 +12,10 @@ from torch import Tensor
 from vidar_det.detector.encoding import padded_size
 from vidar_det.detector.network import SpikingDetector, build_detector
 from vidar_det.detector.spec import CspSpec, DetectorSpec, HeadSpec
+from vidar_det.errors import PruningError
 from vidar_det.pruning.groups import ChannelGroups, find_groups
 from vidar_det.pruning.importance import spine_layers
-from vidar_det.pruning.surgery import cut_state
+from vidar_det.pruning.surgery import cut_state, mask
 
 
 def detector_groups(network: SpikingDetector, height: int = 250, width: int = 400) -> ChannelGroups:
@@ -75,6 +77,36 @@ def cut_detector(
     narrow = build_detector(narrow_spec(network.spec, state))
     narrow.load_state_dict(state)
     return narrow.to(next(iter(state.values())).device).train(network.training)
+
+
+@torch.no_grad()
+def check_cut(
+    network: SpikingDetector,
+    groups: ChannelGroups,
+    kept: NDArray[np.bool_],
+    narrow: SpikingDetector,
+) -> None:
+    """Prove on random windows that a cut detector says what the masked one says.
+
+    Args:
+        network: the detector before.
+        groups: its groups.
+        kept: ``(G,) bool``.
+        narrow: the detector after.
+
+    Raises:
+        PruningError: they differ by more than the order of sums explains.
+    """
+    encoding = network.spec.encoding
+    generator = torch.Generator().manual_seed(0)
+    x = torch.rand(encoding.steps, encoding.parts, 128, 160, generator=generator).double()
+    masked = mask(network, groups, kept).double().eval()
+    small = copy.deepcopy(narrow).double().eval()
+    apart = max(
+        float((one - other).abs().max()) for one, other in zip(masked(x), small(x), strict=True)
+    )
+    if apart > 1e-9:
+        raise PruningError(f"cut: the outputs moved by {apart:g}, wanted none")
 
 
 def narrow_spec(spec: DetectorSpec, state: Mapping[str, Tensor]) -> DetectorSpec:

@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, fx, nn
 
+from vidar_det.errors import ConfigError
 from vidar_det.pruning.slots import FIXED
 from vidar_det.pruning.tracing import trace
 
@@ -120,6 +122,31 @@ class ChannelGroups:
         for group in range(self.count):
             members.setdefault((tuple(writers[group]), tuple(readers[group])), []).append(group)
         return tuple(Family(path[0], np.array(own)) for path, own in members.items())
+
+    def written_by(self, patterns: Sequence[str]) -> NDArray[np.bool_]:
+        """Tell which groups only layers of certain names write.
+
+        Args:
+            patterns: of the names, as in a shell; empty = all.
+
+        Returns:
+            ``(G,) bool``.
+
+        Raises:
+            ConfigError: no layer has such a name.
+        """
+        patterns = patterns or ("*",)
+        names = sorted({name for family in self.families for name in family.layers})
+        for pattern in patterns:
+            if not any(fnmatchcase(name, pattern) for name in names):
+                shown = ", ".join(names)
+                raise ConfigError(f"layers: found {pattern!r}, wanted names among: {shown}")
+        named = np.zeros(self.count, bool)
+        for family in self.families:
+            named[family.groups] = all(
+                any(fnmatchcase(name, pattern) for pattern in patterns) for name in family.layers
+            )
+        return named
 
 
 def find_groups(

@@ -1,7 +1,9 @@
 """Scores, costs and a budget come in; the groups to keep, and a table one can read, go out."""
 
 import heapq
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -105,6 +107,28 @@ class PruningPlan:
             ],
             "kept": np.flatnonzero(self.kept).tolist(),
         }
+
+    @staticmethod
+    def from_mapping(
+        mapping: Mapping[str, Any], groups: ChannelGroups, costs: CostModel
+    ) -> "PruningPlan":
+        """Read what `to_mapping` said about the same network.
+
+        Raises:
+            ConfigError: the plan is another network's, or something is missing.
+        """
+        try:
+            target, threshold = Target(**mapping["target"]), float(mapping["threshold"])
+            kept = np.zeros(groups.count, bool)
+            kept[mapping["kept"]] = True
+        except (KeyError, TypeError, ValueError, IndexError) as error:
+            raise ConfigError(f"plan: {type(error).__name__}: {error}") from error
+        plan = PruningPlan(
+            kept, threshold, target, costs.total(), costs.total(kept), groups.families
+        )
+        if plan.to_mapping()["families"] != mapping["families"]:
+            raise ConfigError("plan: found another network's families of groups")
+        return plan
 
     def width(self, family: Family) -> int:
         """Count the groups that stay of a family."""
