@@ -175,6 +175,8 @@ def test_simulate_train_and_val_work_hand_in_hand(tmp_path: Path) -> None:
         (("predict", "clip.dat"), "--out"),
         (("predict", "clip.dat", "--out", "o", "--conf", "1.5"), "--conf"),
         (("simulate", "street", "-o", "a.dat", "--width", "64"), "--height"),
+        (("prune", "nano", "--target", "weights=0.5", "--one-shot", "-o", "o"), "params=X"),
+        (("prune", "nano", "--target", "params=0.5", "-o", "o"), "nothing to learn from"),
     ],
 )
 def test_wrong_use_exits_with_2_and_a_hint(words: tuple[str, ...], hint: str) -> None:

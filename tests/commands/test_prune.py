@@ -133,6 +133,45 @@ def test_another_run_is_not_resumed(dense: Path, tmp_path: Path) -> None:
         prune_weights(str(dense), tmp_path / "out", settings("params=0.5"))
 
 
+@pytest.mark.parametrize("inside", ["", "tuning"])
+def test_the_dense_weights_are_never_overwritten(inside: str, dense: Path, tmp_path: Path) -> None:
+    home = tmp_path / "run" / inside
+    home.mkdir(parents=True)
+    source = dense.rename(home / "model.safetensors")
+    before = source.read_bytes()
+    for choice in ({}, {"overwrite": True}, {"resume": True}):
+        with pytest.raises(OutputError, match="holds the weights to prune"):
+            prune_weights(str(source), tmp_path / "run", settings("params=0.5", **choice))
+    assert source.read_bytes() == before
+
+
+def test_nothing_of_a_run_that_is_overwritten_is_resumed(
+    dense: Path, recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, lessons = tmp_path / "out", Lessons(recipe=recipe, windows=16)
+    prune_weights(str(dense), out, settings("params=0.5", lessons))
+
+    def stopped(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    other = settings("params=0.3", lessons, overwrite=True)
+    with monkeypatch.context() as patch:
+        patch.setattr("vidar_det.commands.prune.plan_in_rounds", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            prune_weights(str(dense), out, other)
+    again = prune_weights(str(dense), out, settings("params=0.3", lessons, resume=True))
+    assert again.plan.cost <= 0.3 * again.plan.dense
+    assert count_params(load_network(again.path)) == again.plan.cost
+
+
+def test_a_run_that_is_refused_leaves_nothing_behind(dense: Path, tmp_path: Path) -> None:
+    for target in ("params=0.001", "params=9999999"):
+        with pytest.raises(PruningError, match=f"target {target}"):
+            prune_weights(str(dense), tmp_path / "out", settings(target))
+    summary = prune_weights(str(dense), tmp_path / "out", settings("params=0.5"))
+    assert read_checkpoint(summary.path).version == "dense, params=0.5"
+
+
 def test_layers_that_were_not_named_keep_their_width(dense: Path, tmp_path: Path) -> None:
     asked = settings("params=0.8", layers=("neck.*", "head.*"))
     summary = prune_weights(str(dense), tmp_path / "out", asked)

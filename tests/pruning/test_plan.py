@@ -143,7 +143,9 @@ def test_targets_are_read_from_text() -> None:
     assert Target("params", 0.5).budget(5000) == 2500
 
 
-@pytest.mark.parametrize("text", ["params", "params=x", "weights=0.5", "params=0", "macs=-1"])
+@pytest.mark.parametrize(
+    "text", ["params", "params=x", "weights=0.5", "params=0", "macs=-1", "params=inf"]
+)
 def test_other_targets_are_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="target: found"):
         Target.parse(text)

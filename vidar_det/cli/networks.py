@@ -148,12 +148,17 @@ def prune(
     from vidar_det.commands.prune import PruneSettings, prune_weights
     from vidar_det.commands.prune_recipe import Lessons
     from vidar_det.commands.tables import show_plan
+    from vidar_det.errors import ConfigError
     from vidar_det.pruning.plan import PlanRules, Target
 
     length = 0 if one_shot else windows
-    lessons = Lessons(recipe, data, length, threshold_share, learning_rate, scale, seed)
+    try:
+        budget = Target.parse(target)
+        lessons = Lessons(recipe, data, length, threshold_share, learning_rate, scale, seed)
+    except ConfigError as error:
+        raise typer.BadParameter(str(error)) from error
     settings = PruneSettings(
-        Target.parse(target),
+        budget,
         lessons,
         PlanRules(floor, round_to),
         rho,

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,7 +23,7 @@ from vidar_det.detector.checkpoint import (
 )
 from vidar_det.detector.network import SpikingDetector
 from vidar_det.detector.normalisation import recalibrate
-from vidar_det.errors import CheckpointError, ConfigError
+from vidar_det.errors import CheckpointError, ConfigError, OutputError
 from vidar_det.outputs import atomic_path, prepare_output_folder, write_json
 from vidar_det.pruning.costs import CostModel, count_macs, count_params, measure_synops
 from vidar_det.pruning.detectors import check_cut, cut_detector, detector_groups, initial_gammas
@@ -140,26 +141,31 @@ def prune_weights(
         The plan and where the result lies.
 
     Raises:
-        PruningError: the target lies below what the floors leave.
+        PruningError: the target lies below what the floors leave, or above today's cost.
         ConfigError: unknown layers, classes that do not fit, wrong values.
         CheckpointError: there are no such weights, or ``resume`` found another run.
-        OutputError: ``out`` holds files, and neither ``resume`` nor ``overwrite`` is set.
+        OutputError: ``out`` holds files, and neither ``resume`` nor ``overwrite`` is set; or it
+            holds the dense weights.
 
     Example:
         >>> prune_weights("nano", "half", PruneSettings(...))  # doctest: +SKIP
     """
     out = Path(out)
     source = find_weights(weights)
-    dense = load_network(source)
+    path = out / WEIGHTS_FILE
+    written = (path, out / THRESHOLD_FOLDER, out / TUNING_FOLDER)
+    if any(source.resolve().is_relative_to(one.resolve()) for one in written):
+        raise OutputError(f"{out}: holds the weights to prune; name another folder")
     prepare_compute(settings.device, settings.threads)
+    run = _Run(load_network(source), out, settings, report)
     prepare_output_folder(out, settings.resume or settings.overwrite)
+    if settings.overwrite and not settings.resume:
+        _clear(out)
     _record(out, source, settings)
-    run = _Run(dense, out, settings, report)
     plan, learned = run.plan()
     narrow = cut_detector(learned, run.groups, plan.kept)
     check_cut(learned, run.groups, plan.kept, narrow)
-    path = out / WEIGHTS_FILE
-    save_checkpoint(path, run.tune(narrow), version=f"{weights}, {settings.target}")
+    save_checkpoint(path, run.tune(narrow), version=f"{_name(source)}, {settings.target}")
     return PruneSummary(plan, path, run.warnings)
 
 
@@ -178,6 +184,8 @@ class _Run:
         self.costs = self._costs()
         may_shrink = self.groups.written_by(settings.layers)
         self.kappa = cost_weights(self.costs, settings.rho) * may_shrink
+        self.initial = initial_gammas(dense, self.groups)
+        self.by_size = self._plan(spine_sizes(dense, self.groups, self.initial))  # or refuse
 
     @property
     def trains(self) -> bool:
@@ -193,18 +201,17 @@ class _Run:
 
     def plan(self) -> tuple[PruningPlan, SpikingDetector]:
         """Find the groups that stay, by training or at once; returns the network it is about."""
-        learned = self.dense
-        initial = initial_gammas(self.dense, self.groups)
-        scores = over_kappa(spine_sizes(self.dense, self.groups, initial), self.kappa)
-        settings = self.settings
-        asked = (self.costs, settings.target, settings.rules)
-        plan = make_plan(self.groups, scores, *asked)  # or refuse
-        if self.trains and settings.lessons.threshold_share:
-            learned, scores = self._train_threshold(initial)
-            plan = make_plan(self.groups, scores, *asked)
+        plan, learned = self.by_size, self.dense
+        if self.trains and self.settings.lessons.threshold_share:
+            learned, scores = self._train_threshold()
+            plan = make_plan(self.groups, scores, *self._asked)
         elif self.stages is not None:
             plan = self._plan_before() or plan_in_rounds(
-                self.dense, self.groups, self._examples(0).losses(FELT_WINDOWS), *asked, self.kappa
+                self.dense,
+                self.groups,
+                self._examples(0).losses(FELT_WINDOWS),
+                *self._asked,
+                self.kappa,
             )
         write_json(self.out / PLAN_FILE, plan.to_mapping(), overwrite=True)
         with atomic_path(self.out / PAGE_FILE, overwrite=True) as partial:
@@ -212,13 +219,25 @@ class _Run:
         draw_plan(plan, self.out / PICTURE_FILE)
         return plan, learned
 
+    @property
+    def _asked(self) -> tuple[CostModel, Target, PlanRules]:
+        return self.costs, self.settings.target, self.settings.rules
+
+    def _plan(self, sizes: NDArray[np.float64]) -> PruningPlan:
+        return make_plan(self.groups, over_kappa(sizes, self.kappa), *self._asked)
+
     def _plan_before(self) -> PruningPlan | None:
         """Read the plan that a run made before it was stopped."""
         path = self.out / PLAN_FILE
         if not self.settings.resume or not path.is_file():
             return None
         mapping = json.loads(path.read_text(encoding="utf-8"))
-        return PruningPlan.from_mapping(mapping, self.groups, self.costs)
+        plan = PruningPlan.from_mapping(mapping, self.groups, self.costs)
+        if plan.target != self.settings.target:
+            raise CheckpointError(
+                f"{path}: found a plan for {plan.target}, wanted {self.settings.target}"
+            )
+        return plan
 
     def tune(self, narrow: SpikingDetector) -> SpikingDetector:
         """Train what is left, or at least measure its normalisation."""
@@ -231,9 +250,7 @@ class _Run:
         student = Student(narrow, teacher=self.dense, distillation=self.settings.distillation)
         return load_network(self._train(TUNING_FOLDER, recipe, student))
 
-    def _train_threshold(
-        self, initial: dict[str, float]
-    ) -> tuple[SpikingDetector, NDArray[np.float64]]:
+    def _train_threshold(self) -> tuple[SpikingDetector, NDArray[np.float64]]:
         """Train against the rising threshold; returns the network and its groups' scores."""
         assert self.stages is not None
         attached: list[GroupThreshold] = []
@@ -245,7 +262,7 @@ class _Run:
             quicken_spines(network, optimizer, SPINE_RATE)
             due, rules = round(DUE * steps), PlanRules(floor)
             rule = ReachCost(self.costs, target, due, self.settings.strength, rules)
-            how = (rule, initial, self.kappa, floor)
+            how = (rule, self.initial, self.kappa, floor)
             attached.append(GroupThreshold(network, optimizer, self.groups, *how))
             return attached[-1]
 
@@ -288,6 +305,19 @@ class _Run:
                 "target synops: wanted a recipe or a dataset, whose windows show how much fires"
             )
         return measure_synops(self.dense, self.groups, self._examples(0).windows(SYNOPS_WINDOWS))
+
+
+def _name(source: Path) -> str:
+    """What weights are called: a file of the usual name by its folder's."""
+    return source.parent.name if source.name == WEIGHTS_FILE else source.stem
+
+
+def _clear(out: Path) -> None:
+    """Remove what another run left, so that nothing of it is ever resumed."""
+    for name in (WEIGHTS_FILE, PLAN_FILE, PAGE_FILE, PICTURE_FILE, SETTINGS_FILE):
+        (out / name).unlink(missing_ok=True)
+    for name in (THRESHOLD_FOLDER, TUNING_FOLDER):
+        shutil.rmtree(out / name, ignore_errors=True)
 
 
 def _record(out: Path, source: Path, settings: PruneSettings) -> None:

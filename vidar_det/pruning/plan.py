@@ -1,6 +1,7 @@
 """Scores, costs and a budget come in; the groups to keep, and a table one can read, go out."""
 
 import heapq
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -32,11 +33,14 @@ class Target:
     amount: float
 
     def __post_init__(self) -> None:
-        if self.unit not in UNITS or not self.amount > 0:
+        if self.unit not in UNITS or not 0 < self.amount < math.inf:
             raise ConfigError(
-                f"target: found {self.unit}={self.amount:g}, wanted params=X, macs=X or synops=X "
+                f"target: found {self}, wanted params=X, macs=X or synops=X "
                 "with X above 0 (up to 1: a fraction)"
             )
+
+    def __str__(self) -> str:
+        return f"{self.unit}={self.amount:.12g}"
 
     @staticmethod
     def parse(text: str) -> "Target":
@@ -171,16 +175,19 @@ def make_plan(
         The plan; its cost is at most the budget.
 
     Raises:
-        PruningError: the budget lies below what the floors leave; the least is named.
+        PruningError: the budget lies below what the floors leave, and the least is named; or above
+            what the network costs today.
         ConfigError: the target's unit is not the costs'.
     """
     if costs.unit != target.unit:
         raise ConfigError(f"target: found costs in {costs.unit}, wanted {target.unit}")
+    budget, dense = target.budget(costs.total()), costs.total()
+    if budget > dense:
+        raise PruningError(f"target {target}: the network has only {dense:,.0f} {target.unit}")
     planner = _Planner(groups.families, scores, costs, rules or PlanRules())
-    budget = target.budget(costs.total())
     threshold, widths = planner.bisect(budget, target)
     kept = planner.kept(planner.refill(widths, budget))
-    return PruningPlan(kept, threshold, target, costs.total(), costs.total(kept), groups.families)
+    return PruningPlan(kept, threshold, target, dense, costs.total(kept), groups.families)
 
 
 class _Planner:
@@ -223,7 +230,7 @@ class _Planner:
         if (least := self.cost(self.widths(thresholds[-1]))) > budget:
             dense, fixed = self.costs.total(), int(np.isinf(self.scores).sum())
             raise PruningError(
-                f"target {target.unit}={target.amount:g}: at least {least:,.0f} {target.unit} are "
+                f"target {target}: at least {least:,.0f} {target.unit} are "
                 f"left ({least / dense:.3f} of today's {dense:,.0f}), since each layer keeps "
                 f"{self.rules.widen(0, 10**9)} channels"
                 + (f" and {fixed:,} of {len(self.scores):,} groups may not go" if fixed else "")
