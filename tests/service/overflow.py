@@ -1,4 +1,4 @@
-"""Sends too large bodies to services and prints what they cost: ``overflow.py FOLDER``.
+"""Sends bodies that unpack to too much, prints what they cost: ``overflow.py FOLDER``.
 
 A process of its own, because the most memory it ever used is what is asked for.
 """
@@ -20,16 +20,23 @@ from tests.service.conftest import ScriptedEngine, files_in
 
 BLOCK = bytes(1 << 20)
 BODY_BLOCKS, LIMIT_BLOCKS = 512, 128
+HEADER_BLOCKS = 120
+HEADER = b"\x93NUMPY\x02\x00" + (HEADER_BLOCKS * len(BLOCK)).to_bytes(4, "little")
+BODIES = {
+    "zeros": [BLOCK] * BODY_BLOCKS,  # half a gigabyte
+    "header": [HEADER, *[b" " * len(BLOCK)] * HEADER_BLOCKS],  # of an npy file, all of it
+}
 
 
-def packed(coding: str) -> Iterator[bytes]:
-    """Half a gigabyte of zeros, as sent."""
+def packed(body: str, coding: str) -> Iterator[bytes]:
+    """A body, as sent."""
     if coding == "identity":
-        yield from [BLOCK] * BODY_BLOCKS
+        yield from BODIES[body]
         return
     packer = zlib.compressobj(wbits=31) if coding == "gzip" else zstd.ZstdCompressor()
-    for _ in range(BODY_BLOCKS):
-        yield packer.compress(BLOCK)
+    for block in BODIES[body]:
+        if sent := packer.compress(block):
+            yield sent
     yield packer.flush()
 
 
@@ -40,14 +47,10 @@ def memory_kb(name: str) -> int:
     raise AssertionError(name)
 
 
-async def send_one(coding: str, folder: Path) -> list[object]:
+async def send_one(body: str, coding: str, folder: Path) -> list[object]:
     settings = Settings(data_dir=folder, max_decoded_bytes=LIMIT_BLOCKS * len(BLOCK))
     app = create_app(settings, ScriptedEngine())
-    blocks = (
-        packed(coding)
-        if coding == "identity"
-        else iter([block for block in packed(coding) if block])
-    )
+    blocks = packed(body, coding) if coding == "identity" else iter([*packed(body, coding)])
     sent: list[Message] = []
 
     async def receive() -> Message:
@@ -65,13 +68,12 @@ async def send_one(coding: str, folder: Path) -> list[object]:
         await app(scope | {"headers": headers}, receive, send)
         growth = memory_kb("VmHWM") - before
     document = json.loads(sent[1]["body"])
-    return [sent[0]["status"], document["limit_bytes"], growth, files_in(folder)]
+    return [sent[0]["status"], document.get("limit_bytes"), growth, files_in(folder)]
 
 
 def main(folder: Path) -> None:
-    costs = {}
-    for coding in ("identity", "gzip", "zstd"):
-        costs[coding] = asyncio.run(send_one(coding, folder))
+    sent = [("zeros", "identity"), ("zeros", "gzip"), ("zeros", "zstd"), ("header", "gzip")]
+    costs = {" ".join(one): asyncio.run(send_one(*one, folder)) for one in sent}
     print(json.dumps(costs))  # noqa: T201 - what it is for
 
 

@@ -166,6 +166,42 @@ def test_a_header_of_nonsense_is_refused(tmp_path: Path, shape: str, kind: type[
         open_recording(tmp_path / "odd.npy")
 
 
+@pytest.mark.parametrize("version", [1, 2, 3])
+def test_every_version_of_the_header_is_read(
+    tmp_path: Path, planes: np.ndarray, version: int
+) -> None:
+    with (tmp_path / "a.npy").open("wb") as file:
+        np.lib.format.write_array(file, planes, version=(version, 0))
+    check(open_recording(tmp_path / "a.npy", layout="array-thw"), planes)
+
+
+@pytest.mark.parametrize(
+    ("start", "words"),
+    [
+        (b"\x02\x00\x01\x00\x01\x00", "a header of 65537 bytes, wanted at most 65536"),
+        (b"\x03\x00\xff\xff\xff\xff", "a header of 4294967295 bytes, wanted at most 65536"),
+        (b"\x04\x00\x10\x00\x00\x00", "wanted 1.0, 2.0 or 3.0"),
+    ],
+)
+def test_a_header_too_long_or_of_an_unknown_version_is_refused(
+    tmp_path: Path, start: bytes, words: str
+) -> None:
+    (tmp_path / "a.npy").write_bytes(b"\x93NUMPY" + start + b" " * 100_000)
+    with pytest.raises(FormatError, match=rf"a\.npy: .*{words}"):
+        open_recording(tmp_path / "a.npy")
+
+
+def test_a_length_of_many_values_is_not_unpacked(tmp_path: Path) -> None:
+    header = io.BytesIO()
+    wanted = {"descr": "<i8", "fortran_order": False, "shape": (1 << 60,)}
+    np.lib.format.write_array_header_1_0(header, wanted)
+    np.savez(tmp_path / "a.npz", seq=np.zeros((2, 3, 4), np.uint8))
+    with zipfile.ZipFile(tmp_path / "a.npz", "a") as archive:
+        archive.writestr("length.npy", header.getvalue())
+    with pytest.raises(FormatError, match=r"length.*wanted the count of planes"):
+        open_recording(tmp_path / "a.npz")
+
+
 def test_a_damaged_compressed_member_is_refused(tmp_path: Path, planes: np.ndarray) -> None:
     buffer = io.BytesIO()
     np.savez_compressed(buffer, planes)

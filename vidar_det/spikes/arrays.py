@@ -1,6 +1,8 @@
 """An npy or npz file comes in; its one recording, mapped where that is possible, comes out."""
 
 import contextlib
+import io
+import math
 import struct
 import tokenize
 import zipfile
@@ -22,6 +24,7 @@ NPY_MAGIC, ZIP_MAGIC = b"\x93NUMPY", b"PK"
 RECORDING_KEYS = ("spk", "arr_0", "seq")  # UHSR, SpikingSIM, spikling: preferred in this order
 LENGTH_KEY = "length"
 SAMPLED_BYTES = 1 << 20  # looked at to tell 0/1 arrays from packed ones
+MOST_HEADER_BYTES = 1 << 16  # of an array: NumPy reads as many as a file announces, up to 4 GiB
 
 
 @dataclass(frozen=True)
@@ -180,10 +183,18 @@ def _member(
 
 
 def _read_header(file: IO[bytes]) -> Header:
+    """Read as much as a header may have, whatever it announces; ``ValueError`` beyond that."""
     version = np.lib.format.read_magic(file)
+    if version not in ((1, 0), (2, 0), (3, 0)):
+        raise ValueError(f"format version {version}, wanted 1.0, 2.0 or 3.0")
+    announced = file.read(2 if version == (1, 0) else 4)
+    length = int.from_bytes(announced, "little")
+    if length > MOST_HEADER_BYTES:
+        raise ValueError(f"a header of {length} bytes, wanted at most {MOST_HEADER_BYTES}")
+    header = io.BytesIO(announced + file.read(length))
     if version == (1, 0):
-        return cast(Header, np.lib.format.read_array_header_1_0(file))
-    return cast(Header, np.lib.format.read_array_header_2_0(file))
+        return cast(Header, np.lib.format.read_array_header_1_0(header))
+    return cast(Header, np.lib.format.read_array_header_2_0(header))
 
 
 def _headers(archive: zipfile.ZipFile) -> dict[str, Header]:
@@ -207,11 +218,15 @@ def _length(archive: zipfile.ZipFile, path: Path) -> int | None:
     name = f"{LENGTH_KEY}.npy"
     if name not in archive.namelist():
         return None
+    wanted = "wanted the count of planes"
     with archive.open(name) as file:
-        value = np.lib.format.read_array(file, allow_pickle=False)
-    if value.size != 1 or not np.issubdtype(value.dtype, np.integer) or value.item() < 1:
-        raise FormatError(f"{path}[{LENGTH_KEY}]: found {value!r}, wanted the count of planes")
-    return int(value.item())
+        shape, _, dtype = _read_header(file)
+        if math.prod(shape) != 1 or not np.issubdtype(dtype, np.integer):
+            raise FormatError(f"{path}[{LENGTH_KEY}]: found {dtype} {shape}, {wanted}")
+        value = int(np.frombuffer(_read(file, dtype.itemsize, name), dtype)[0])
+    if value < 1:
+        raise FormatError(f"{path}[{LENGTH_KEY}]: found {value}, {wanted}")
+    return value
 
 
 def _stored_offset(path: Path, info: zipfile.ZipInfo) -> int | None:
