@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from vidar_det.errors import ConfigError
+from vidar_det.errors import ConfigError, PruningError
 from vidar_det.pruning.layers import measure_sparsity, prunable_layers
 
 
@@ -32,12 +32,28 @@ def test_a_network_without_weights_is_refused() -> None:
         prunable_layers(nn.Sequential(nn.ReLU()))
 
 
-def test_layers_that_share_a_weight_are_refused() -> None:
-    network = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
+def test_a_layer_that_shares_its_weight_is_refused_and_both_are_named() -> None:
+    network = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2), nn.Linear(2, 1))
     network[1].weight = network[0].weight
-    with pytest.raises(ConfigError, match="'1' shares its weight with '0'"):
+    for layers in (None, ["0"]):
+        with pytest.raises(PruningError, match="'0' shares its weight with '1'"):
+            prunable_layers(network, layers)
+    with pytest.raises(PruningError, match="'1' shares its weight with '0'"):
+        prunable_layers(network, ["1"])
+    assert list(prunable_layers(network, ["2"])) == ["2"]
+    assert [layer.name for layer in measure_sparsity(network).layers] == ["0", "2"]
+
+
+def test_a_layer_that_shares_its_weight_with_what_is_no_layer_is_refused() -> None:
+    network = nn.ModuleDict({"words": nn.Embedding(5, 3), "read": nn.Linear(3, 5)})
+    network["read"].weight = network["words"].weight
+    with pytest.raises(PruningError, match="'read' shares its weight with 'words'"):
         prunable_layers(network)
-    assert list(prunable_layers(network, ["1"])) == ["1"]
+
+
+def test_a_layer_that_is_used_twice_is_one_layer() -> None:
+    layer = nn.Linear(2, 2)
+    assert list(prunable_layers(nn.Sequential(layer, nn.ReLU(), layer))) == ["0"]
 
 
 def test_zeros_are_reported_in_total_per_layer_and_in_convolutions() -> None:

@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 
 from torch import Tensor, nn
 
-from vidar_det.errors import ConfigError
+from vidar_det.errors import ConfigError, PruningError
 
 CONVOLUTION = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 PRUNABLE = (*CONVOLUTION, nn.Linear, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
@@ -67,12 +67,24 @@ def prunable_layers(
             fully connected layer.
 
     Raises:
-        ConfigError: a name fits no such layer, or there is none, or two share one weight.
+        ConfigError: a name fits no such layer, or there is none.
+        PruningError: another module holds the weight of such a layer too.
 
     Example:
         >>> network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Linear(2, 1))
         >>> list(prunable_layers(network)), list(prunable_layers(network, ["2"]))
         (['0', '2'], ['2'])
+    """
+    chosen = find_layers(network, layers)
+    _refuse_shared_weights(network, chosen)
+    return chosen
+
+
+def find_layers(network: nn.Module, layers: Sequence[str] | None = None) -> dict[str, nn.Module]:
+    """Layers that have weights, by name, to look at; see `prunable_layers`.
+
+    Raises:
+        ConfigError: a name fits no such layer, or there is none.
     """
     known = {name: part for name, part in network.named_modules() if isinstance(part, PRUNABLE)}
     patterns = ["*"] if layers is None else list(layers)
@@ -80,20 +92,18 @@ def prunable_layers(
         if not any(fnmatchcase(name, pattern) for name in known):
             names = ", ".join(known) or "none in this network"
             raise ConfigError(f"layers: found {pattern!r}, wanted names among: {names}")
-    chosen: dict[str, nn.Module] = {
+    return {
         name: part
         for name, part in known.items()
         if any(fnmatchcase(name, pattern) for pattern in patterns)
     }
-    _refuse_shared_weights(chosen)
-    return chosen
 
 
 def measure_sparsity(network: nn.Module, layers: Sequence[str] | None = None) -> Sparsity:
-    """Count the zeros of the weights as the forward pass uses them.
+    """Count the zeros of the weights as the forward pass uses them; a shared weight counts once.
 
     Raises:
-        ConfigError: see `prunable_layers`.
+        ConfigError: see `find_layers`.
 
     Example:
         >>> network = nn.Linear(4, 1)
@@ -101,23 +111,31 @@ def measure_sparsity(network: nn.Module, layers: Sequence[str] | None = None) ->
         >>> measure_sparsity(network).total
         0.75
     """
-    counts = []
-    for name, part in prunable_layers(network, layers).items():
+    counts: dict[int, LayerSparsity] = {}
+    for name, part in find_layers(network, layers).items():
         weight = part.weight
         assert isinstance(weight, Tensor)
         zeros = int((weight.detach() == 0).sum())
-        counts.append(LayerSparsity(name, weight.numel(), zeros, isinstance(part, CONVOLUTION)))
-    return Sparsity(tuple(counts))
+        found = LayerSparsity(name, weight.numel(), zeros, isinstance(part, CONVOLUTION))
+        counts.setdefault(id(part._parameters.get("weight", part)), found)
+    return Sparsity(tuple(counts.values()))
 
 
 def _share_of_zeros(layers: Sequence[LayerSparsity]) -> float:
     return sum(layer.zeros for layer in layers) / sum(layer.weights for layer in layers)
 
 
-def _refuse_shared_weights(layers: Mapping[str, nn.Module]) -> None:
-    owners: dict[int, str] = {}
+def _refuse_shared_weights(network: nn.Module, layers: Mapping[str, nn.Module]) -> None:
+    """Refuse layers whose weight computes elsewhere too: there it would stay as it is."""
+    owners: dict[int, list[str]] = {}
+    for name, part in network.named_modules():
+        for parameter in part._parameters.values():
+            owners.setdefault(id(parameter), []).append(name)
     for name, part in layers.items():
         weight = part._parameters.get("weight")
-        if weight is not None and owners.setdefault(id(weight), name) != name:
-            first = owners[id(weight)]
-            raise ConfigError(f"layers: {name!r} shares its weight with {first!r}, choose one")
+        others = [] if weight is None else [one for one in owners[id(weight)] if one != name]
+        if others:
+            raise PruningError(
+                f"layers: {name!r} shares its weight with {', '.join(map(repr, others))}, wanted a "
+                "weight of its own; choose other layers"
+            )
