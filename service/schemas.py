@@ -12,7 +12,7 @@ from vidar_det.detections.predictions import ClipRecord, ModelRecord, TimingReco
 from vidar_det.detector.clip_prediction import Question
 from vidar_det.detector.predictor import Thresholds
 from vidar_det.spikes.selection import Selection
-from vidar_det.spikes.sidecar import Flip, Layout, RecordingOptions
+from vidar_det.spikes.sidecar import RATES_HZ, Flip, Layout, RecordingOptions
 
 MOST_BOXES = 3000  # of one window: as many as a network's cells can mean
 
@@ -36,7 +36,7 @@ class RecordingQuery(StrictQuery):
     layout: Layout = Field("auto", description="How planes are stored.")
     flip: Flip = Field("auto", description="What makes planes upright.")
     rate_hz: float | None = Field(
-        None, gt=0, allow_inf_nan=False, description="Planes per second; else 20,000."
+        None, ge=RATES_HZ[0], le=RATES_HZ[1], description="Planes per second; else 20,000."
     )
 
     def options(self) -> RecordingOptions:

@@ -20,9 +20,10 @@ def stream_with_hole(planes: np.ndarray) -> SpikeStream:
 def test_a_sensor_refuses_impossible_geometry_and_rate() -> None:
     with pytest.raises(GeometryError, match="0x4"):
         Sensor(width=0, height=4)
-    for rate in (0.0, -1.0, float("nan"), float("inf")):
+    for rate in (0.0, -1.0, float("nan"), float("inf"), 1e-300, 1e300, 10**400):
         with pytest.raises(RangeError, match="rate_hz"):
             Sensor(width=4, height=4, rate_hz=rate)
+    assert [Sensor(4, 4, rate).plane_us for rate in (1e-3, 1e9)] == [1e9, 1e-3]
 
 
 def test_planes_in_memory_are_seen_as_they_are(planes: np.ndarray) -> None:

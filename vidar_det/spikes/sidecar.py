@@ -14,6 +14,9 @@ from vidar_det.errors import ConfigError
 DEFAULT_RATE_HZ = 20_000.0
 """Planes per second where nothing says otherwise: a file never does."""
 
+RATES_HZ = (1e-3, 1e9)
+"""Lowest and highest: far beyond cameras, and times in microseconds stay finite."""
+
 Layout = Literal[
     "auto", "plain", "row-padded", "m1k40", "array-thw", "array-hwt", "time-packed", "row-packed"
 ]

@@ -2,7 +2,6 @@
 
 import bisect
 import itertools
-import math
 import operator
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vidar_det.errors import GeometryError, RangeError, ShapeError
-from vidar_det.spikes.sidecar import DEFAULT_RATE_HZ
+from vidar_det.spikes.sidecar import DEFAULT_RATE_HZ, RATES_HZ
 from vidar_det.spikes.stores import ArrayStore
 
 Planes = npt.NDArray[np.uint8]
@@ -33,7 +32,7 @@ class Sensor:
 
     Raises:
         GeometryError: a width or height below 1.
-        RangeError: a rate that is not a positive, finite number.
+        RangeError: a rate outside ``RATES_HZ``.
 
     Example:
         >>> Sensor(width=400, height=250).plane_us
@@ -47,8 +46,9 @@ class Sensor:
     def __post_init__(self) -> None:
         if self.width < 1 or self.height < 1:
             raise GeometryError(f"sensor of {self.width}x{self.height} pixels; wanted at least 1x1")
-        if not (math.isfinite(self.rate_hz) and self.rate_hz > 0):
-            raise RangeError(f"rate_hz: found {self.rate_hz}, wanted a positive number")
+        lowest, highest = RATES_HZ
+        if not lowest <= self.rate_hz <= highest:
+            raise RangeError(f"rate_hz: found {self.rate_hz}, wanted {lowest:g} to {highest:g}")
 
     @property
     def plane_us(self) -> float:
