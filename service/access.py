@@ -13,14 +13,16 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.log import log_failure, log_line
 from service.metrics import Metrics
-from service.problems import internal_error, problem_response
+from service.passes import take_ticket
+from service.problems import internal_error, refuse
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 CLIENT_GONE = 499  # in the log only: nobody is left to answer
+OPENED, CLOSED_UNOPENED = 101, 403  # a socket, as HTTP sees it
 
 
 class AccessLog:
-    """Names, logs and counts every request; the one place that answers 500.
+    """Names, logs and counts every request and socket; the one place that answers 500.
 
     The line holds the route's template and never the query or a header: a key cannot get in.
 
@@ -34,9 +36,10 @@ class AccessLog:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection; see ASGI."""
-        if scope["type"] != "http":
+        if scope["type"] not in ("http", "websocket"):
             await self.app(scope, receive, send)
             return
+        take_ticket(scope)
         call = _Call(scope, receive, send)
         with self.metrics.in_flight.track_inprogress():
             try:
@@ -47,7 +50,7 @@ class AccessLog:
                 log_failure(call.request_id)
                 if call.status:
                     raise
-                await problem_response(scope, internal_error())(scope, receive, call.send)
+                await refuse(internal_error(), scope, receive, call.send)
             finally:
                 self._finish(call)
 
@@ -55,12 +58,13 @@ class AccessLog:
         seconds = time.perf_counter() - call.begin
         status = call.status or CLIENT_GONE
         state, route = call.scope["state"], _route(call.scope)
-        self.metrics.count_request(route, call.scope["method"], status, seconds)
+        method = call.scope.get("method", "SOCKET")
+        self.metrics.count_request(route, method, status, seconds)
         if "problem" in state:
             self.metrics.rejects.labels(state["problem"]).inc()
         line = {
             "request_id": call.request_id,
-            "method": call.scope["method"],
+            "method": method,
             "route": route,
             "status": status,
             "duration_ms": round(1e3 * seconds, 3),
@@ -85,15 +89,22 @@ class _Call:
 
     async def receive(self) -> Message:
         message = await self._receive()
-        self.bytes_in += len(message.get("body", b""))
+        self.bytes_in += _bytes_of(message)
         return message
 
     async def send(self, message: Message) -> None:
-        if message["type"] == "http.response.start":
-            self.status = message["status"]
+        kind = message["type"]
+        if kind.endswith("http.response.start") or kind == "websocket.accept":
+            self.status = message.get("status", OPENED)
             MutableHeaders(scope=message)["X-Request-ID"] = self.request_id
-        self.bytes_out += len(message.get("body", b""))
+        elif kind == "websocket.close":
+            self.status = self.status or CLOSED_UNOPENED
+        self.bytes_out += _bytes_of(message)
         await self._send(message)
+
+
+def _bytes_of(message: Message) -> int:
+    return len(message.get("body") or message.get("bytes") or message.get("text") or b"")
 
 
 def _route(scope: Scope) -> str:

@@ -3,7 +3,7 @@
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.keys import OPEN_PATHS
-from service.problems import busy, problem_response
+from service.problems import busy, refuse
 
 RETRY_S = 5  # by then another process listens, or none
 
@@ -13,7 +13,7 @@ class Drain:
 
     Attributes:
         is_on: nothing new begins.
-        under_way: requests that are being answered; probes and metrics do not count.
+        under_way: requests that are being answered; probes, metrics and sockets do not count.
     """
 
     def __init__(self) -> None:
@@ -26,7 +26,7 @@ class Drain:
 
 
 class DrainGuard:
-    """Counts requests, and refuses new ones once the service is about to stop.
+    """Counts requests, and refuses new ones and new sockets once the service is about to stop.
 
     Args:
         app: the layers below.
@@ -38,13 +38,17 @@ class DrainGuard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection; see ASGI."""
-        if scope["type"] != "http" or scope["path"].startswith((OPEN_PATHS, "/metrics")):
+        is_ours = scope["type"] in ("http", "websocket")
+        if not is_ours or scope["path"].startswith((OPEN_PATHS, "/metrics")):
             await self.app(scope, receive, send)
             return
         if self.drain.is_on:
             problem = busy(503, "draining", "the service is about to stop", RETRY_S)
             problem.headers["Connection"] = "close"
-            await problem_response(scope, problem)(scope, receive, send)
+            await refuse(problem, scope, receive, send)
+            return
+        if scope["type"] == "websocket":  # nobody waits for a viewer to leave
+            await self.app(scope, receive, send)
             return
         self.drain.under_way += 1
         try:

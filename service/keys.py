@@ -5,7 +5,6 @@ import hmac
 import re
 import secrets
 from dataclasses import dataclass
-from urllib.parse import parse_qs
 
 from starlette.datastructures import Headers
 from starlette.requests import cookie_parser
@@ -19,9 +18,6 @@ from vidar_det.errors import ConfigError
 
 OPEN_PATHS = "/v2/health/"
 """What begins so needs no key: probes have none."""
-
-TICKET_PATHS = ("/v1/replay/", "/v1/jobs/")
-"""Sockets and event streams, which pages open without headers of their own."""
 
 KEY_LINE = re.compile(r"(?P<name>[A-Za-z0-9._-]{1,64}):(?P<digest>[0-9a-fA-F]{64})")
 
@@ -114,7 +110,8 @@ class KeyGuard:
     """Lets those in who have a key; everybody, where there are no keys.
 
     Args:
-        app: the layers below; they find the caller's name in the request's state.
+        app: the layers below; they find in the request's state the caller's name (``caller``), and
+            whether it was a key that was shown, not a pass (``has_key``).
         keys: the keys.
         passes: what holders of a key were given.
     """
@@ -130,34 +127,40 @@ class KeyGuard:
             return
         client = scope.get("client")
         caller: str | None = f"address {client[0]}" if client else "address unknown"
+        has_key = True  # as good as
         if self.keys:
+            has_key = bool(_presented(Headers(scope=scope)))
             caller = self._holder(scope)
         if caller is None and _wants_page(scope):
             await sign_in_page()(scope, receive, send)
             return
         if caller is None:
-            problem = Problem(
-                401,
-                "key-wanted",
-                "wanted a key this service knows, as Authorization: Bearer or X-API-Key",
-                headers={"WWW-Authenticate": 'Bearer realm="vidar-det"'},
-            )
-            await refuse(problem, scope, receive, send)
+            await refuse(key_wanted(), scope, receive, send)
             return
-        scope.setdefault("state", {})["caller"] = caller
+        scope.setdefault("state", {}).update(caller=caller, has_key=has_key)
         await self.app(scope, receive, send)
 
     def _holder(self, scope: Scope) -> str | None:
-        """Name who shows a key, or a pass: the cookie, or a ticket where headers cannot be set."""
+        """Name who shows a key, or a ticket for this one path, or the cookie."""
         headers = Headers(scope=scope)
         shown = _presented(headers)
         if shown:
             return self.keys.holder(shown)
+        ticket = scope.get("state", {}).get("ticket")
+        if ticket is not None and scope.get("method", "GET") == "GET":
+            return self.passes.holder(ticket, scope["path"])
         given = cookie_parser(headers.get("cookie", "")).get(COOKIE, "")
-        if scope["path"].startswith(TICKET_PATHS):
-            tickets = parse_qs(scope["query_string"].decode("latin-1")).get("ticket", [])
-            given = tickets[0] if tickets else given
-        return self.passes.holder(given)
+        return self.passes.holder(given, COOKIE)
+
+
+def key_wanted() -> Problem:
+    """The 401 that says what to show."""
+    return Problem(
+        401,
+        "key-wanted",
+        "wanted a key this service knows, as Authorization: Bearer or X-API-Key",
+        headers={"WWW-Authenticate": 'Bearer realm="vidar-det"'},
+    )
 
 
 def _wants_page(scope: Scope) -> bool:

@@ -11,7 +11,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.keys import OPEN_PATHS
-from service.problems import Problem, busy, problem_response, too_large
+from service.problems import Problem, busy, problem_response, refuse, too_large
 
 BURST_S = 10.0  # a caller who was silent for so long may make up for it at once
 MOST_CALLERS = 10_000  # remembered; the ones longest silent are forgotten, with a full bucket
@@ -22,8 +22,8 @@ class CallGuard:
 
     Args:
         app: the layers below.
-        per_minute: calls of one caller.
-        at_once: calls of one caller that are under way.
+        per_minute: calls of one caller; to open a socket is one.
+        at_once: calls of one caller that are under way; an open socket is one.
         clock: seconds, from anywhere.
     """
 
@@ -42,13 +42,14 @@ class CallGuard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection; see ASGI."""
-        if scope["type"] != "http" or scope["path"].startswith(OPEN_PATHS):
+        is_ours = scope["type"] in ("http", "websocket")
+        if not is_ours or scope["path"].startswith(OPEN_PATHS):
             await self.app(scope, receive, send)
             return
         caller = scope["state"]["caller"]
         problem = self._check(caller)
         if problem is not None:
-            await problem_response(scope, problem)(scope, receive, send)
+            await refuse(problem, scope, receive, send)
             return
         self._running[caller] += 1
         try:

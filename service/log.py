@@ -10,6 +10,9 @@ from typing import Any
 
 LOGGER = logging.getLogger("vidar_det.service")
 
+SOCKET_LINES = ('%s - "WebSocket', "connection ", "ASGI callable returned without completing")
+"""How uvicorn begins to tell of sockets: the last is an error where a handshake was answered."""
+
 
 def log_line(entry: Mapping[str, Any]) -> None:
     """Write one line; what is None is left out."""
@@ -30,3 +33,9 @@ def log_to_stderr(failures_only: bool = False) -> None:
     handler.setFormatter(logging.Formatter("%(message)s"))
     LOGGER.handlers, LOGGER.propagate = [handler], False
     LOGGER.setLevel(logging.INFO)
+    logging.getLogger("uvicorn.error").addFilter(is_no_socket_line)
+
+
+def is_no_socket_line(record: logging.LogRecord) -> bool:
+    """Whether we do not say it ourselves: each socket has a line of ours."""
+    return not str(record.msg).startswith(SOCKET_LINES)

@@ -93,8 +93,8 @@ class Metrics:
         self._told[quantity](value)
 
     def count_request(self, route: str, method: str, status: int, seconds: float) -> None:
-        """Take one finished request; a method that HTTP does not know counts as ``OTHER``."""
-        known = ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS")
+        """Take one finished request or socket; an unknown method counts as ``OTHER``."""
+        known = ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "SOCKET")
         method = method if method in known else "OTHER"
         self.requests.labels(route, method, str(status)).inc()
         self.request_seconds.labels(route).observe(seconds)

@@ -103,11 +103,16 @@ def problem_response(scope: Scope, problem: Problem) -> Response:
 
 
 async def refuse(problem: Problem, scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer a request with a problem, or close a WebSocket before it opens (403)."""
-    if scope["type"] == "websocket":
+    """Answer a request with a problem, or a WebSocket before it opens.
+
+    A server that cannot answer a WebSocket so closes it (403).
+    """
+    response = problem_response(scope, problem)
+    can_answer = "websocket.http.response" in (scope.get("extensions") or {})
+    if scope["type"] == "websocket" and not can_answer:
         await send({"type": "websocket.close", "code": 1008, "reason": problem.kind})
         return
-    await problem_response(scope, problem)(scope, receive, send)
+    await response(scope, receive, send)
 
 
 def to_problem(error: VidarError, hidden: Iterable[Path]) -> Problem:

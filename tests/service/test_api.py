@@ -14,7 +14,7 @@ PROBLEM_KEYS = {"type", "title", "status", "detail", "instance", "request_id", "
 
 
 def examples_of(document: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
-    """Every operation whose path and body can be filled with the document's own examples."""
+    """Every operation that can be filled with the document's own examples."""
     found = []
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
@@ -27,8 +27,11 @@ def examples_of(document: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]
             content = operation.get("requestBody", {}).get("content", {})
             example = content.get("application/json", {}).get("example")
             missing = set(re.findall(r"{(\w+)}", path)) - set(named)
-            if not missing and (example is not None or not content):
+            wanted = [one for one in parameters if one["in"] == "query" and one.get("required")]
+            filled = all("examples" in one["schema"] for one in wanted)
+            if not missing and filled and (example is not None or not content):
                 body = {} if example is None else {"json": example}
+                body["params"] = {one["name"]: one["schema"]["examples"][0] for one in wanted}
                 found.append((method.upper(), path.format(**named), body))
     return found
 

@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from service.keys import KeyRing, new_key, read_keys
+from service.passes import COOKIE
 from service.settings import Settings
 from tests.service.conftest import Start
 from vidar_det.errors import ConfigError
@@ -117,3 +118,49 @@ def test_a_key_is_taken_in_two_headers_and_never_logged(
         assert call.get(f"/v2/models?key={key}", headers=headers).status_code == 401
     assert '"caller": "lab"' in caplog.text
     assert key not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/v1/clips"),
+        ("POST", "/v1/session"),
+        ("POST", "/v1/tickets?path=/v1/replay/demo"),
+        ("DELETE", "/v1/jobs/j1"),
+        ("GET", "/v1/jobs/j1"),
+        ("GET", "/v1/jobs/j1/result"),
+        ("GET", "/v1/jobs/j2/events"),
+        ("DELETE", "/v1/jobs/j1/events"),
+    ],
+)
+def test_a_ticket_opens_its_path_and_nothing_else(start: Start, method: str, path: str) -> None:
+    key, line = new_key("lab")
+    call = start(api_keys=(line,))
+    door = "/v1/jobs/j1/events"
+    asked = call.post("/v1/tickets", params={"path": door}, headers={"X-API-Key": key})
+    ticket = asked.json()["ticket"]
+    assert call.get(f"{door}?ticket={ticket}").status_code == 404  # let in: there is no such job
+    url = f"{path}{'&' if '?' in path else '?'}ticket={ticket}"
+    for headers in ({}, {"Cookie": f"{COOKIE}={ticket}"}, {"X-API-Key": ticket}):
+        assert call(method, url, headers=headers).status_code == 401
+
+
+def test_a_cookie_gives_tickets_but_no_cookie_and_is_no_ticket(start: Start) -> None:
+    key, line = new_key("lab")
+    call = start(api_keys=(line,))
+    begun = call.post("/v1/session", headers={"X-API-Key": key})
+    cookie = {"Cookie": begun.headers["Set-Cookie"].partition(";")[0]}
+    assert call.get("/v1/clips", headers=cookie).status_code == 200
+    answer = call.post("/v1/session", headers=cookie)
+    assert (answer.status_code, "Set-Cookie" in answer.headers) == (401, False)
+    door = "/v1/jobs/j1/events"
+    given = cookie["Cookie"].partition("=")[2]
+    assert call.get(f"{door}?ticket={given}").status_code == 401
+    assert call.post("/v1/tickets", params={"path": door}, headers=cookie).status_code == 201
+
+
+@pytest.mark.parametrize(
+    "path", ["", "/", "/v1/clips", "/v1/jobs/j1", "/v1/replay/a/b", "/v1/replay/"]
+)
+def test_a_ticket_is_given_for_sockets_and_events_alone(start: Start, path: str) -> None:
+    assert start().post("/v1/tickets", params={"path": path}).status_code == 422

@@ -52,6 +52,9 @@ class ViewedEngine:
     async def start(self) -> None:
         """There is nothing to load."""
 
+    async def stop(self) -> None:
+        """There is nothing to let go of."""
+
     def check_room(self) -> None:
         if self.is_full:
             raise busy(503, "engine-busy", "full")

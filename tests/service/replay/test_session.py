@@ -1,6 +1,7 @@
 """What a viewer sees and is told, over a real socket."""
 
 import json
+import logging
 import time
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from service.in_place import prepare_recording
 from service.keys import new_key
+from service.log import is_no_socket_line
 from service.replay.protocol import PICTURE, PLANES
 from tests.service.replay.conftest import Serve, watching
 from tests.service.replay.engine import ViewedEngine
@@ -305,15 +307,22 @@ def test_sockets_of_the_own_site_are_welcome(serve: Serve) -> None:
         viewer.hear("clip")
 
 
-def test_with_keys_a_socket_wants_a_cookie_or_a_ticket(serve: Serve) -> None:
+def test_with_keys_a_socket_wants_a_cookie_or_a_ticket(
+    serve: Serve, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logging.getLogger("uvicorn.error"), "filters", [])
+    caplog.set_level(logging.INFO)
     key, line = new_key("lab")
     address = serve(api_keys=(line,))
     bearer = {"Authorization": f"Bearer {key}"}
-    with pytest.raises(InvalidStatus), watching(address, "demo"):
+    with pytest.raises(InvalidStatus) as refused, watching(address, "demo"):
         pass
+    problem = json.loads(refused.value.response.body or b"")
+    assert (refused.value.response.status_code, problem["title"]) == (401, "Key wanted")
     with httpx.Client(base_url=f"http://{address}") as client:
         assert client.post("/v1/tickets").status_code == 401
-        ticket = client.post("/v1/tickets", headers=bearer).json()["ticket"]
+        asked = {"params": {"path": "/v1/replay/demo"}, "headers": bearer}
+        ticket = client.post("/v1/tickets", **asked).json()["ticket"]
         begun = client.post("/v1/session", headers=bearer)
         assert "HttpOnly" in begun.headers["set-cookie"]
         assert "SameSite=strict" in begun.headers["set-cookie"]
@@ -324,8 +333,49 @@ def test_with_keys_a_socket_wants_a_cookie_or_a_ticket(serve: Serve) -> None:
         viewer.hear("clip")
     with watching(address, "demo", additional_headers=cookie) as viewer:
         viewer.hear("clip")
-    with pytest.raises(InvalidStatus), watching(address, f"demo?ticket={ticket}x"):
+    for wrong in (f"demo?ticket={ticket}x", f"other?ticket={ticket}", f"other?a=b&ticket={ticket}"):
+        with pytest.raises(InvalidStatus), watching(address, wrong):
+            pass
+    told = [one.getMessage() for one in caplog.records if one.name != "uvicorn.access"]
+    ours = "\n".join(words for words in told if not words.startswith("HTTP Request"))
+    assert '"WebSocket /v1/replay/demo" [accepted]' in ours
+    assert ticket not in ours
+
+
+def test_sockets_are_logged_once_and_counted(
+    serve: Serve, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logging.getLogger("uvicorn.error"), "filters", [is_no_socket_line])
+    caplog.set_level(logging.INFO)
+    address = serve()
+    with watching(address, "demo") as viewer:
+        assert viewer.socket.response is not None
+        request_id = viewer.socket.response.headers["X-Request-ID"]
+        viewer.hear("clip")
+    wrong = {"Origin": "https://evil.example"}
+    with pytest.raises(InvalidStatus), watching(address, "demo", additional_headers=wrong):
         pass
+    counted = 'vidar_requests_total{method="SOCKET",route="/v1/replay/{clip_id}",status="101"} 1.0'
+    while counted not in httpx.get(f"http://{address}/metrics").text:  # once the viewer is missed
+        time.sleep(0.05)
+    told = [one.getMessage() for one in caplog.records if one.name == "uvicorn.error"]
+    assert not [words for words in told if "replay" in words or "handshake" in words]
+    lines = [json.loads(one.getMessage()) for one in caplog.records if one.name.startswith("vidar")]
+    sockets = {line["status"]: line for line in lines if line["method"] == "SOCKET"}
+    assert sockets[101]["request_id"] == request_id
+    assert sockets[101]["route"] == "/v1/replay/{clip_id}"
+    assert sockets[101]["bytes_out"] > 0
+    assert sockets[403]["problem"] == "origin-refused"
+
+
+def test_sockets_keep_the_limits_of_calls(serve: Serve) -> None:
+    address = serve(calls_at_once=1)
+    with watching(address, "demo") as viewer:
+        viewer.hear("clip")
+        with pytest.raises(InvalidStatus) as refused, watching(address, "demo"):
+            pass
+    assert refused.value.response.status_code == 429
+    assert refused.value.response.headers["Retry-After"] == "1"
 
 
 def test_a_recording_in_place_is_neither_copied_nor_deleted(
