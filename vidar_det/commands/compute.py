@@ -2,6 +2,7 @@
 
 import torch
 
+from vidar_det.detector.runtime import set_torch_threads
 from vidar_det.errors import ConfigError
 
 
@@ -10,7 +11,7 @@ def prepare_compute(device: str = "cpu", threads: int | None = None) -> None:
 
     Args:
         device: as torch names it.
-        threads: for this process; None leaves torch's choice.
+        threads: for this process; None leaves torch's choice, within a container's quota.
 
     Raises:
         ConfigError: torch does not know the device, or cannot reach it.
@@ -23,5 +24,4 @@ def prepare_compute(device: str = "cpu", threads: int | None = None) -> None:
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
         raise ConfigError(f"device {device!r}: cannot be used ({reason})") from error
-    if threads is not None:
-        torch.set_num_threads(threads)
+    set_torch_threads(threads or 0)

@@ -10,7 +10,7 @@ from vidar_det.detector.openvino_runtime import (
     Precision,
     has_openvino,
 )
-from vidar_det.detector.runtime import Runtime, TorchRuntime
+from vidar_det.detector.runtime import Runtime, TorchRuntime, set_torch_threads
 from vidar_det.errors import ConfigError
 
 RuntimeName = Literal["auto", "torch", "openvino"]
@@ -24,7 +24,7 @@ class Execution:
         runtime: ``torch``, ``openvino`` (CPU only, faster there), or ``auto``: OpenVINO on a CPU
             where it is installed.
         precision: ``f32``; with OpenVINO also ``bf16`` and ``int8``, which find a little else.
-        threads: of OpenVINO; 0 = as many as there are. PyTorch's are set for the whole process.
+        threads: 0 = as many as this process may keep busy; PyTorch's hold for the whole process.
         streams: windows that OpenVINO runs side by side, each on its share of the threads; 0 = one
             a thread. 1 answers a single window soonest.
         device: torch device.
@@ -78,6 +78,7 @@ def build_runtime(network: SpikingDetector, execution: Execution | None = None) 
     """
     execution = execution or Execution()
     if not execution.uses_openvino:
+        set_torch_threads(execution.threads)
         return TorchRuntime(network, execution.device)
     settings = OpenVinoSettings(execution.precision, execution.threads, execution.streams)
     return OpenVinoRuntime(network, settings)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from vidar_det.detector.encoding import encode, padded_size
 from vidar_det.detector.network import SpikingDetector
+from vidar_det.detector.threads import available_cpus
 
 
 class CellArrays(NamedTuple):
@@ -101,3 +102,17 @@ class TorchRuntime:
         return CellArrays(
             scores[0].cpu().numpy(), distances[0].cpu().numpy(), padded_size(*counts.shape[-2:])
         )
+
+
+def set_torch_threads(threads: int = 0) -> None:
+    """Set how many threads PyTorch computes with, in the whole process.
+
+    Args:
+        threads: 0 = as many as it has, or as this process may keep busy where that is fewer.
+
+    Example:
+        >>> set_torch_threads()
+        >>> torch.get_num_threads() <= available_cpus()
+        True
+    """
+    torch.set_num_threads(threads or min(torch.get_num_threads(), available_cpus()))
