@@ -31,7 +31,7 @@ from vidar_det.detector.encoding import encode, padded_size
 from vidar_det.detector.head import decode
 from vidar_det.detector.network import SpikingDetector
 from vidar_det.evaluation.bootstrap import BootstrapSpec, draw_scenes, mean_known, resample
-from vidar_det.evaluation.matching import ScoredImage, judge
+from vidar_det.evaluation.matching import Judgement, ScoredImage, judge
 from vidar_det.evaluation.slices import measure_slices
 from vidar_det.outputs import write_json
 from vidar_det.training.loop import RunSpec, train
@@ -158,6 +158,15 @@ def gather_judges(study: Study) -> list[ScoredImage]:
     return images
 
 
+def judge_found(
+    judges: Sequence[ScoredImage], classes: Sequence[str], found: Sequence[Mapping[str, Any]]
+) -> Judgement:
+    """Hold what was found in each scene against what is in it."""
+    pairs = zip(judges, found, strict=True)
+    images = [dataclasses.replace(image, detections=from_lists(boxes)) for image, boxes in pairs]
+    return judge(images, classes)
+
+
 def score(
     judges: Sequence[ScoredImage], classes: Sequence[str], found: Sequence[Mapping[str, Any]]
 ) -> tuple[NDArray[np.float64], dict[str, float]]:
@@ -165,9 +174,7 @@ def score(
 
     By speed it is the normalised one: the number of objects differs between speeds.
     """
-    pairs = zip(judges, found, strict=True)
-    images = [dataclasses.replace(image, detections=from_lists(boxes)) for image, boxes in pairs]
-    judgement = judge(images, classes)
+    judgement = judge_found(judges, classes, found)
     draws = draw_scenes(judgement.images)
     precision = mean_known(resample(judgement.matches(), draws, overlaps=1))[:, 0]
     slices = measure_slices(judgement, BootstrapSpec(resamples=1))
