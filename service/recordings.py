@@ -33,7 +33,7 @@ def open_clip(path: Path, options: RecordingOptions, max_pixels: int) -> SpikeSt
 
 def _is_archive(path: Path) -> bool:
     """Whether the library would look for arrays in a zip archive, whatever its first bytes are."""
-    return is_array_file(path) and zipfile.is_zipfile(path)
+    return path.is_file() and is_array_file(path) and zipfile.is_zipfile(path)
 
 
 def _check_pixels(found: int, wanted: int) -> None:

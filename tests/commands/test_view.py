@@ -1,6 +1,7 @@
 """The command that opens a browser on a recording."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -18,11 +19,17 @@ from vidar_det.errors import GeometryError, SourceError
 from vidar_det.spikes.sidecar import RecordingOptions
 
 
+@pytest.mark.parametrize("name", ["clip.dat", "numbered"])
 def test_a_recording_is_served_in_place_until_the_command_is_told_to_stop(
-    clip: Path, tmp_path: Path
+    clip: Path, tmp_path: Path, name: str
 ) -> None:
+    recording = clip.with_name(name)
+    if recording != clip:
+        recording.mkdir()
+        shutil.copy(clip, recording / "1.dat")
+        shutil.copy(clip.with_suffix(".toml"), clip.with_name("numbered.toml"))
     environment = os.environ | {"VIDAR_DATA_DIR": str(tmp_path / "data")}
-    command = [sys.executable, "-m", "vidar_det", "view", str(clip), "--no-browser"]
+    command = [sys.executable, "-m", "vidar_det", "view", str(recording), "--no-browser"]
     process = subprocess.Popen(  # noqa: S603 - our own command
         [*command, "--weights", "nano"], env=environment, stdout=subprocess.PIPE, text=True
     )
@@ -34,7 +41,7 @@ def test_a_recording_is_served_in_place_until_the_command_is_told_to_stop(
         assert "text/html" in page.headers["content-type"]
         assert "script-src 'self'" in page.headers["content-security-policy"]
         described = httpx.get(f"{address}/v1/clips/{clip_id}", timeout=60).json()
-        assert (described["name"], described["clip"]["planes"]) == ("clip.dat", 200)
+        assert (described["name"], described["clip"]["planes"]) == (name, 200)
         process.terminate()
         process.wait(timeout=60)
     finally:
