@@ -18,7 +18,8 @@ from torch import nn
 from vidar_det.pruning.layers import measure_sparsity
 from vidar_det.pruning.rewiring import GradientRewiring, Prior
 from vidar_det.pruning.schedules import Constant, Lats, Linear, Pgh, Schedule, Sine, SLats
-from vidar_det.pruning.soft_threshold import SoftThreshold, SpineShrinkage
+from vidar_det.pruning.shrinkage import SpineShrinkage
+from vidar_det.pruning.soft_threshold import SoftThreshold
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = Path(os.environ.get("VIDAR_GOLDEN_PRUNING", ROOT.parent / "shared" / "golden" / "pruning"))

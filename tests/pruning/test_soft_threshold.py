@@ -108,6 +108,27 @@ def test_lambda_stays_as_asked_under_any_policy() -> None:
         assert pruning.strength == pytest.approx(0.05)
 
 
+@pytest.mark.parametrize(
+    ("momentum", "dampening"), [(0.0, 0.0), (0.75, 0.0), (0.9, 0.9), (0.5, 0.25)]
+)
+def test_lambda_is_the_pull_that_holds_a_weight_against_the_threshold(
+    momentum: float, dampening: float
+) -> None:
+    layer = nn.Linear(1, 1, bias=False)
+    nn.init.constant_(layer.weight, 3.0)
+    optimizer = torch.optim.SGD(
+        layer.parameters(), lr=0.125, momentum=momentum, dampening=dampening
+    )
+    pruning = SoftThreshold(layer, optimizer, Linear(1.0, 200))
+    weights, pull = [], 0.0
+    for _ in range(160):
+        layer.parametrizations.weight.original.grad = torch.tensor([[-pull]])
+        optimizer.step()
+        pull = pruning.strength
+        weights.append(layer.weight.item())
+    assert weights[-1] == pytest.approx(weights[80], abs=1e-4)
+
+
 def test_the_threshold_uses_the_rate_of_its_own_step_and_ends_at_its_final_value() -> None:
     def policy(optimizer: torch.optim.Optimizer) -> torch.optim.lr_scheduler.LRScheduler:
         return torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=STEPS)
@@ -149,9 +170,10 @@ def test_a_spine_below_the_threshold_regrows_with_either_sign_unless_the_gradien
             assert layer.weight.item() == wanted
 
 
-def test_a_step_that_mixed_precision_skips_moves_nothing() -> None:
+@pytest.mark.parametrize("fused", [False, True])
+def test_a_step_that_mixed_precision_skips_moves_nothing(fused: bool) -> None:
     network = build_network().float()
-    optimizer = build_optimizer(network)
+    optimizer = torch.optim.Adam(network.parameters(), lr=0.01, fused=fused)
     pruning = SoftThreshold(network, optimizer, Linear(0.1, STEPS))
     scaler = torch.amp.GradScaler("cpu", init_scale=8.0)
     for factor, steps in ((math.inf, 0), (1.0, 1)):
@@ -162,6 +184,7 @@ def test_a_step_that_mixed_precision_skips_moves_nothing() -> None:
         scaler.step(optimizer)
         scaler.update()
         assert pruning.steps == steps
+        assert pruning.threshold == steps * 0.1 / STEPS
     assert network[0].weight.dtype == torch.float32
 
 
@@ -181,6 +204,53 @@ def test_an_average_of_the_network_takes_todays_threshold() -> None:
         wanted = theta.sign() * (theta.abs() - pruning.threshold).clamp(min=0)
         assert torch.equal(layer.weight, wanted)
         assert (layer.weight == 0).any()
+
+
+@torch.no_grad()
+def move(average: nn.Module, network: nn.Module) -> None:
+    """A step of the average that most training scripts keep."""
+    for ours, theirs in zip(
+        average.state_dict().values(), network.state_dict().values(), strict=True
+    ):
+        ours.copy_(0.5 * ours + 0.5 * theirs)
+
+
+@pytest.mark.parametrize("network_first", [False, True])
+def test_a_copy_that_averages_is_finalised_by_its_own_spines_and_todays_threshold(
+    network_first: bool,
+) -> None:
+    network = build_network()
+    optimizer = build_optimizer(network)
+    pruning = SoftThreshold(network, optimizer, Sine(0.1, STEPS))
+    average = copy.deepcopy(network)
+    for step in range(STEPS):
+        train(network, optimizer, step, step + 1)
+        move(average, network)
+    assert measure_sparsity(average).total == 0
+    spines = [average[n].parametrizations.weight.original.clone() for n in (0, 4)]
+    inputs = torch.ones(1, 1, 4, 4).double()
+    before = network.eval()(inputs)
+    if network_first:
+        pruning.finalise()
+    pruning.finalise(average)
+    for n, theta in zip((0, 4), spines, strict=True):
+        wanted = theta.sign() * (theta.abs() - pruning.threshold).clamp(min=0)
+        assert torch.equal(average[n].weight, wanted)
+        assert 0 < int((wanted == 0).sum()) < wanted.numel()
+    assert type(average[0]) is nn.Conv2d
+    build_network().load_state_dict(average.state_dict())
+    assert torch.equal(network(inputs), before)
+    if not network_first:
+        train(network.train(), optimizer, STEPS, STEPS + 1)
+        assert pruning.steps == STEPS + 1
+
+
+def test_what_is_no_copy_of_the_network_is_not_finalised() -> None:
+    network = build_network()
+    pruning = SoftThreshold(network, build_optimizer(network), Sine(0.1, STEPS))
+    for other in (build_network(), torch.optim.swa_utils.AveragedModel(network)):
+        with pytest.raises(ConfigError, match="other: found no spines in '0'"):
+            pruning.finalise(other)
 
 
 def test_a_threshold_that_would_kill_a_layer_is_refused_and_not_applied() -> None:
@@ -218,6 +288,27 @@ def test_resuming_with_another_set_up_is_refused(schedule, kind, layers, word: s
     assert pruning.steps == 0
 
 
+class Stairs:
+    """Somebody's own schedule."""
+
+    def __init__(self, height: float) -> None:
+        self.height = height
+
+    def threshold(self, steps: int, rates: float) -> float:
+        return self.height * (steps // 4)
+
+
+def test_a_run_with_a_schedule_of_ones_own_is_resumed_with_the_same_settings_only() -> None:
+    def start(height: float) -> SoftThreshold:
+        network = build_network()
+        return SoftThreshold(network, build_optimizer(network), Stairs(height))
+
+    saved = start(0.1).state_dict()
+    start(0.1).load_state_dict(saved)
+    with pytest.raises(CheckpointError, match=r"Stairs\(height=0\.1\), wanted Stairs\(he"):
+        start(0.2).load_state_dict(saved)
+
+
 def test_layers_that_cannot_be_pruned_are_refused_before_anything_changes() -> None:
     network = build_network()
     with pytest.raises(ConfigError, match="'head'"):
@@ -235,7 +326,7 @@ def test_pruned_layers_with_two_learning_rates_are_refused() -> None:
     groups = [{"params": network[0].parameters()}, {"params": network[4].parameters(), "lr": 1.0}]
     optimizer = torch.optim.SGD(groups, lr=0.1)
     SoftThreshold(network, optimizer, Sine(0.1, STEPS))
-    with pytest.raises(ConfigError, match="wanted one pair"):
+    with pytest.raises(ConfigError, match="wanted the same everywhere"):
         train(network, optimizer, 0, 1)
 
 

@@ -21,7 +21,11 @@ RateScheduler = torch.optim.lr_scheduler.LRScheduler
 
 
 class Schedule(Protocol):
-    """What the threshold is after each optimiser step; it keeps no state, so it resumes exactly."""
+    """What the threshold is after each optimiser step; it keeps no state, so it resumes exactly.
+
+    Any class with this method will do. A run is resumed by a schedule of the same class whose
+    attributes are the same.
+    """
 
     def threshold(self, steps: int, rates: float) -> float:
         """Threshold d after ``steps`` optimiser steps whose learning rates sum up to ``rates``."""
@@ -204,7 +208,8 @@ class ConstantStrength:
 
     Attributes:
         strength: lambda, the effective L1 coefficient.
-        momentum: of the heavy ball, 0 or more and below 1.
+        momentum: of the heavy ball, 0 or more and below 1; if it is dampened, the momentum that
+            would do without, ``1 - (1 - momentum) / (1 - dampening)``.
 
     Raises:
         ConfigError: a knob lies outside its range.

@@ -9,76 +9,18 @@ sign. The schedules turn it into the LATS family (ICLR 2023).
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.utils import parametrize
 
 from vidar_det.errors import ConfigError, TrainingError
 from vidar_det.pruning.layers import prunable_layers
-from vidar_det.pruning.resuming import refuse_another
+from vidar_det.pruning.resuming import describe, refuse_another
 from vidar_det.pruning.schedules import Schedule
-
-
-class _Shrink(torch.autograd.Function):
-    """Soft threshold whose gradient passes unchanged where ``learns`` is set."""
-
-    @staticmethod
-    def forward(ctx: Any, theta: Tensor, threshold: Tensor, learns: Tensor) -> Tensor:
-        ctx.save_for_backward(learns)
-        return theta.sign() * (theta.abs() - threshold).relu()
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
-        (learns,) = ctx.saved_tensors
-        return gradients[0] * learns, None, None
-
-
-class SpineShrinkage(nn.Module):
-    """Parametrisation of a weight by its spines.
-
-    The threshold is a buffer that moves with the layer but stays out of its ``state_dict``: an
-    average of the network's state averages the spines, never the threshold.
-
-    Args:
-        like: a weight of the layer; gives dtype and device.
-        threshold: d, 0 or more.
-        plain: take the true gradient, 1 where ``|theta| > d`` and 0 elsewhere, so that a spine
-            below d no longer learns. Otherwise the redefined one, 1 wherever theta is not 0.
-
-    Attributes:
-        threshold: d, a scalar.
-        identity: scalar bool; while set, spines of 0 learn too: so the first step is made.
-
-    Example:
-        >>> shrinkage = SpineShrinkage(torch.zeros(1), threshold=0.5)
-        >>> theta = torch.tensor([-2.0, 0.25], requires_grad=True)
-        >>> shrinkage(theta).tolist()
-        [-1.5, 0.0]
-        >>> shrinkage(theta).sum().backward()
-        >>> theta.grad.tolist()
-        [1.0, 1.0]
-    """
-
-    threshold: Tensor
-    identity: Tensor
-
-    def __init__(self, like: Tensor, threshold: float = 0.0, plain: bool = False) -> None:
-        super().__init__()
-        self.plain = plain
-        d = torch.tensor(threshold, dtype=like.dtype, device=like.device)
-        self.register_buffer("threshold", d, persistent=False)
-        self.register_buffer("identity", torch.zeros_like(d, dtype=torch.bool), persistent=False)
-
-    def forward(self, theta: Tensor) -> Tensor:
-        """Weights of spines, of the same shape."""
-        learns = theta.abs() > self.threshold if self.plain else theta != 0
-        return cast(Tensor, _Shrink.apply(theta, self.threshold, learns | self.identity))  # type: ignore[no-untyped-call]  # torch leaves it untyped
-
-    def right_inverse(self, weight: Tensor) -> Tensor:
-        """Spines that have these weights; a weight of 0 has a spine of 0."""
-        return weight + weight.sign() * self.threshold
+from vidar_det.pruning.shrinkage import SpineShrinkage, remove_spines
+from vidar_det.pruning.steps import rate_and_drag, was_skipped
 
 
 @dataclass(frozen=True)
@@ -117,11 +59,17 @@ class SoftThreshold:
 
     The threshold moves by itself after every step that the optimiser really makes (a step skipped
     by mixed precision moves nothing), by the learning rate of that very step. Parameters stay the
-    same objects, so it may be attached before or after the optimiser's state exists.
+    same objects, so it may be attached before or after the optimiser's state exists. Keep weight
+    decay away from the spines: the threshold is the pressure.
+
+    An average of the network (``ema = copy.deepcopy(network)``, moved towards the network's
+    ``state_dict`` after each step) averages spines: ``finalise(ema)`` prunes it by today's
+    threshold and makes it an ordinary network. To look at it on the way, finalise a copy of it.
 
     Args:
         network: any network, spiking or not.
-        optimizer: holds the chosen weights, all with one learning rate.
+        optimizer: holds the chosen weights, all with one learning rate; where there are two,
+            attach one to each.
         schedule: one of `vidar_det.pruning.schedules`, or `ReachSparsity`.
         layers: names as in `prunable_layers`; None takes every convolution and fully connected
             layer.
@@ -130,13 +78,15 @@ class SoftThreshold:
 
     Attributes:
         threshold: d, as it is now.
-        strength: lambda of the last step, ``(1 - momentum) * (rise of d) / (learning rate)``.
+        strength: lambda of the last step, ``(1 - momentum) * (rise of d) / (learning rate)``, over
+            ``1 - dampening`` where the optimiser has that.
         steps: optimiser steps made since it was attached.
         rates: sum of their learning rates.
 
     Raises:
         ConfigError: unknown layer names, a weight that is already parametrised or that the
             optimiser does not hold.
+        PruningError: another module computes with a chosen weight too.
 
     Example:
         >>> from vidar_det.pruning.layers import measure_sparsity
@@ -180,14 +130,38 @@ class SoftThreshold:
         self._set_threshold(self.threshold)
         self._hook = optimizer.register_step_post_hook(self._advance)
 
-    def finalise(self) -> None:
+    def finalise(self, other: nn.Module | None = None) -> None:
         """Turn spines into plain weights: the network is an ordinary one again, zeros included.
 
         The parameters stay the same objects. Call it once, after the last step.
+
+        Args:
+            other: a copy of the network, such as an average of it, that shall become ordinary
+                instead: its own spines are pruned by today's threshold. The network goes on.
+
+        Raises:
+            ConfigError: ``other`` has no spines where the network has them.
         """
-        self._hook.remove()
-        for layer in self._layers.values():
-            parametrize.remove_parametrizations(layer, "weight", leave_parametrized=True)
+        layers = self._layers
+        if other is None:
+            self._hook.remove()
+        else:
+            layers = self._find_spines(other)
+        for layer in layers.values():
+            remove_spines(layer)
+
+    def _find_spines(self, other: nn.Module) -> dict[str, nn.Module]:
+        """Layers of a copy, by today's threshold."""
+        parts = dict(other.named_modules())
+        for name in self._layers:
+            shrinkage = parts.get(f"{name}.parametrizations.weight.0".lstrip("."))
+            if not isinstance(shrinkage, SpineShrinkage):
+                raise ConfigError(
+                    f"other: found no spines in {name!r}, wanted a copy of the network that was "
+                    "made after the threshold was attached (of an AveragedModel, its module)"
+                )
+            shrinkage.threshold.fill_(self.threshold)
+        return {name: parts[name] for name in self._layers}
 
     def state_dict(self) -> dict[str, Any]:
         """All that a later run needs beside the states of the network and of the optimiser."""
@@ -208,7 +182,7 @@ class SoftThreshold:
         """What must be the same when a run is resumed."""
         return {
             "layers": list(self._layers),
-            "schedule": repr(self._schedule),
+            "schedule": describe(self._schedule),
             "optimizer": type(self._optimizer).__name__,
             "plain": self._plain,
         }
@@ -223,7 +197,9 @@ class SoftThreshold:
 
     def _advance(self, *_: object) -> None:
         """Move the threshold after a step of the optimiser."""
-        rate, momentum = self._rate_and_momentum()
+        if was_skipped(self._optimizer):
+            return
+        rate, drag = rate_and_drag(self._optimizer, self._spines.values(), "the pruned layers")
         steps, rates = self.steps + 1, self.rates + rate
         if isinstance(self._schedule, ReachSparsity):
             threshold = self._quantile(self._schedule.share(steps))
@@ -231,25 +207,10 @@ class SoftThreshold:
             threshold = self._schedule.threshold(steps, rates)
         if not self._allow_dead_layers:
             self._refuse_dead_layers(threshold)
-        rise = (threshold - self.threshold) * (1 - momentum)
+        rise = (threshold - self.threshold) * drag
         self.steps, self.rates = steps, rates
         self.strength = rise / rate if rate else 0.0
         self._set_threshold(threshold)
-
-    def _rate_and_momentum(self) -> tuple[float, float]:
-        """Learning rate and momentum of the step just made."""
-        spines = {id(spine) for spine in self._spines.values()}
-        used = {
-            (float(group["lr"]), float(group.get("momentum", 0.0)))
-            for group in self._optimizer.param_groups
-            if any(id(parameter) in spines for parameter in group["params"])
-        }
-        if len(used) != 1:
-            raise ConfigError(
-                "learning rate and momentum of the pruned layers: found "
-                f"{sorted(used)}, wanted one pair; attach one SoftThreshold to each"
-            )
-        return used.pop()
 
     @torch.no_grad()
     def _quantile(self, share: float) -> float:
