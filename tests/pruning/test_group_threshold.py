@@ -113,6 +113,45 @@ def test_a_family_never_loses_its_best_group() -> None:
     assert (network.back[1].weight != 0).tolist() == alive.tolist()
 
 
+@pytest.mark.parametrize("floor", [1, 2])
+def test_of_equal_groups_the_first_stay(floor: int) -> None:
+    torch.manual_seed(0)
+    network = Skip()
+    groups = find_groups(network, torch.zeros(1, 1, 4, 4))
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.0)
+    GroupThreshold(network, optimizer, groups, Constant(2.0), floor=floor)
+    for _ in range(2):
+        step(network, optimizer)
+        for norm in (network.down[1], network.back[1]):
+            assert (norm.weight != 0).tolist() == [index < floor for index in range(3)]
+        assert (network.inner[1].weight != 0).tolist() == [index < floor for index in range(2)]
+
+
+def test_a_step_that_mixed_precision_skips_moves_nothing() -> None:
+    network, groups = make()
+    optimizer = torch.optim.Adam(network.parameters(), lr=0.01, fused=True)
+    pruning = GroupThreshold(network, optimizer, groups, Linear(1.0, 4), {"back.1": 0.2})
+    scaler = torch.amp.GradScaler("cpu", init_scale=8.0)
+    for factor, steps in ((1.0, 1), (float("inf"), 1), (1.0, 2)):
+        optimizer.zero_grad()
+        loss = network(torch.rand(4, 1, 4, 4)).square().mean()
+        scaler.scale(loss * factor).backward()
+        before = [value.clone() for value in network.parameters()]
+        scaler.step(optimizer)
+        scaler.update()
+        assert (pruning.steps, pruning.threshold) == (steps, steps / 4)
+        same = all(map(torch.equal, before, network.parameters()))
+        assert same == (factor != 1.0)
+
+
+def test_lambda_counts_the_dampening_of_the_heavy_ball() -> None:
+    network, groups = make()
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9, dampening=0.9)
+    pruning = GroupThreshold(network, optimizer, groups, Linear(0.1, 10))
+    step(network, optimizer)
+    assert pruning.strength == pytest.approx(0.1)
+
+
 def test_lambda_is_constant_when_the_threshold_follows_the_learning_rates() -> None:
     network, groups = make()
     optimizer = torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.5)
@@ -223,6 +262,54 @@ def test_a_state_of_another_optimiser_or_schedule_is_refused() -> None:
         other_optimizer.load_state_dict(state)
     with pytest.raises(CheckpointError, match="schedule: found"):
         other_schedule.load_state_dict(state)
+
+
+def start(
+    kappa: list[float] | None = None, initial: dict[str, float] | None = None
+) -> GroupThreshold:
+    network, groups = make()
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
+    weights = None if kappa is None else np.array(kappa)
+    return GroupThreshold(network, optimizer, groups, Linear(1.0, 10), initial, weights)
+
+
+def test_a_state_of_another_kappa_or_other_first_gammas_is_refused() -> None:
+    kappa = [1.0, 2.0, 3.0, 4.0, 5.0]
+    state = start(kappa, {"back.1": 0.2}).state_dict()
+    start([1.0, 2.0, 3.0, 4.0, 5.0001], {"back.1": 0.2}).load_state_dict(state)
+    with pytest.raises(CheckpointError, match="kappa: found 5 as number 4, wanted 6"):
+        start([1.0, 2.0, 3.0, 4.0, 6.0], {"back.1": 0.2}).load_state_dict(state)
+    with pytest.raises(CheckpointError, match=r"initial: found 0\.2 as number \d, wanted 1"):
+        start(kappa).load_state_dict(state)
+
+
+def test_a_state_that_does_not_know_kappa_yet_is_resumed() -> None:
+    state = start([1.0, 2.0, 3.0, 4.0, 5.0], {"back.1": 0.2}).state_dict()
+    del state["kappa"], state["initial"]
+    state["steps"] = 3
+    pruning = start()
+    pruning.load_state_dict(state)
+    assert pruning.steps == 3
+
+
+def test_a_state_of_spines_of_other_shapes_or_names_is_refused() -> None:
+    state = start().state_dict()
+    narrow = {**state["spines"], "down.1.weight": torch.ones(1)}
+    others = {**state["spines"], "up.1.weight": torch.ones(3)}
+    for spines, message in (
+        (narrow, r"'down.1.weight': found torch.Size\(\[1\]\), wanted torch.Size\(\[3\]\)"),
+        (others, r"'up.1.weight': found torch.Size\(\[3\]\), wanted None"),
+    ):
+        pruning = start()
+        with pytest.raises(CheckpointError, match=message):
+            pruning.load_state_dict({**state, "steps": 3, "spines": spines})
+        assert pruning.steps == 0
+
+
+@pytest.mark.parametrize("kappa", [[1.0, 2.0], [1.0, 2.0, 3.0, 4.0, -1.0]])
+def test_kappas_that_do_not_fit_are_refused(kappa: list[float]) -> None:
+    with pytest.raises(ConfigError, match="kappa: found shape"):
+        start(kappa)
 
 
 def test_an_optimiser_without_the_spines_is_refused() -> None:

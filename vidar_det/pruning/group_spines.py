@@ -1,15 +1,17 @@
 """Gammas and betas of a network come in; the spines of its groups go out, and come back shrunk."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from vidar_det.errors import ConfigError
+from vidar_det.errors import CheckpointError, ConfigError
 from vidar_det.pruning.groups import ChannelGroups
 from vidar_det.pruning.importance import group_sizes, spine_layers
+from vidar_det.pruning.resuming import refuse_other_figures
 
 
 class GroupSpines:
@@ -51,6 +53,25 @@ class GroupSpines:
             if id(parameter) not in held:
                 raise ConfigError(f"group threshold: the optimiser does not hold {name!r}")
 
+    def refuse_others(self, state: Mapping[str, Any]) -> None:
+        """Refuse the ``spines`` of another network, or those that grew from another ``initial``.
+
+        Raises:
+            CheckpointError: a name, a shape or a first gamma differs. States of older versions do
+                not hold the first gammas.
+        """
+        own = {name: spine.shape for name, spine in self.spines.items()}
+        found = {name: spine.shape for name, spine in state["spines"].items()}
+        for name in (*own, *found):
+            if found.get(name) != own.get(name):
+                raise CheckpointError(
+                    f"state of group threshold, spine {name!r}: found {found.get(name)}, wanted "
+                    f"{own.get(name)}"
+                )
+        if "initial" in state:
+            saved = [state["initial"][name] for name in own]
+            refuse_other_figures("group threshold, initial", saved, self.initial.values())
+
     @torch.no_grad()
     def lend(self) -> None:
         """Put the spines in the places of gamma and beta."""
@@ -86,18 +107,3 @@ class GroupSpines:
             self.count,
             ((self.outs[name], spine / self.initial[name]) for name, spine in self.spines.items()),
         )
-
-    def rate_and_momentum(self, optimizer: torch.optim.Optimizer) -> tuple[float, float]:
-        """Learning rate and momentum of the step just made; raises ConfigError if they differ."""
-        spines = {id(parameter) for parameter in self.parameters.values()}
-        used = {
-            (float(group["lr"]), float(group.get("momentum", 0.0)))
-            for group in optimizer.param_groups
-            if any(id(parameter) in spines for parameter in group["params"])
-        }
-        if len(used) != 1:
-            raise ConfigError(
-                f"learning rate and momentum of gamma and beta: found {sorted(used)}, wanted one "
-                "pair"
-            )
-        return used.pop()

@@ -17,8 +17,9 @@ from vidar_det.pruning.group_spines import GroupSpines
 from vidar_det.pruning.groups import ChannelGroups
 from vidar_det.pruning.importance import over_kappa
 from vidar_det.pruning.plan import PlanRules, Target, lowest_threshold
-from vidar_det.pruning.resuming import refuse_another
+from vidar_det.pruning.resuming import describe, refuse_another, refuse_other_figures
 from vidar_det.pruning.schedules import Schedule
+from vidar_det.pruning.steps import rate_and_drag, was_skipped
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,8 @@ class GroupThreshold:
         initial: what each gamma started from, by the name of its normalisation; 1 where missing.
         kappa: ``(G,) float64``: how much faster than d each group's threshold rises, as
             `cost_weights` gives it; None = 1. A group with 0 stays.
-        floor: fewest groups of each family that are never set to 0.
+        floor: fewest groups of each family that are never set to 0: the largest, of equals the
+            first.
 
     Attributes:
         threshold: d, as it is now.
@@ -87,7 +89,7 @@ class GroupThreshold:
         rates: sum of their learning rates.
 
     Raises:
-        ConfigError: the optimiser does not hold a gamma or beta.
+        ConfigError: the optimiser does not hold a gamma or beta, or ``kappa`` does not fit.
     """
 
     def __init__(
@@ -103,6 +105,11 @@ class GroupThreshold:
         self._network, self._optimizer, self._groups = network, optimizer, groups
         self._schedule, self._floor = schedule, floor
         self._kappa = np.ones(groups.count) if kappa is None else kappa
+        if self._kappa.shape != (groups.count,) or not (self._kappa >= 0).all():
+            raise ConfigError(
+                f"kappa: found shape {self._kappa.shape} and least {self._kappa.min(initial=0):g}, "
+                f"wanted {(groups.count,)} and 0 or more"
+            )
         self._spines = GroupSpines(network, groups, initial or {})
         self._spines.check(optimizer)
         self.steps, self.rates, self.threshold, self.strength = 0, 0.0, 0.0, 0.0
@@ -119,9 +126,13 @@ class GroupThreshold:
         """
         return over_kappa(self._spines.sizes(), self._kappa)
 
-    def finalise(self) -> None:
-        """Let go of the network: what it computes with becomes what it learns with."""
-        for hook in self._hooks:
+    def finalise(self, other: nn.Module | None = None) -> None:
+        """Let go of the network: what it computes with becomes what it learns with.
+
+        Args:
+            other: a copy of the network; it is an ordinary one and stays as it is.
+        """
+        for hook in self._hooks if other is None else ():
             hook.remove()
 
     def state_dict(self) -> dict[str, Any]:
@@ -129,6 +140,8 @@ class GroupThreshold:
         return {
             **self._identity(),
             **{name: getattr(self, name) for name in _PROGRESS},
+            "kappa": self._kappa.tolist(),
+            "initial": dict(self._spines.initial),
             "spines": {name: spine.clone() for name, spine in self._spines.spines.items()},
         }
 
@@ -136,9 +149,13 @@ class GroupThreshold:
         """Go on where another run stopped; load network and optimiser too.
 
         Raises:
-            CheckpointError: the state is of other groups, another schedule or another optimiser.
+            CheckpointError: the state is of other groups, another schedule, optimiser or kappa, or
+                of spines that started elsewhere.
         """
         refuse_another("group threshold", state, self._identity())
+        self._spines.refuse_others(state)
+        if "kappa" in state:
+            refuse_other_figures("group threshold, kappa", state["kappa"], self._kappa)
         for name in _PROGRESS:
             setattr(self, name, state[name])
         for name, spine in self._spines.spines.items():
@@ -146,7 +163,7 @@ class GroupThreshold:
 
     def _identity(self) -> dict[str, Any]:
         rule = self._schedule
-        asked = repr(rule)
+        asked = describe(rule)
         if isinstance(rule, ReachCost):
             asked = repr((rule.target, rule.steps, rule.strength))
         return {
@@ -161,16 +178,22 @@ class GroupThreshold:
 
     def _after(self, *_: object) -> None:
         self._spines.take_back()
-        rate, momentum = self._spines.rate_and_momentum(self._optimizer)
-        self.steps, self.rates = self.steps + 1, self.rates + rate
         scores = self.scores
-        threshold = self._next_threshold(scores, rate / (1 - momentum))
-        rise = (threshold - self.threshold) * (1 - momentum)
-        self.threshold, self.strength = threshold, rise / rate if rate else 0.0
+        if not was_skipped(self._optimizer):
+            self._advance(scores)
         limits = self._limits(scores)
         with np.errstate(invalid="ignore"):
             factors = np.where(np.isfinite(scores), 1 - limits / np.maximum(scores, 1e-30), 1.0)
         self._spines.shrink(np.maximum(factors, 0.0))
+
+    def _advance(self, scores: NDArray[np.float64]) -> None:
+        """Move the threshold after a step of the optimiser."""
+        spines = self._spines.parameters.values()
+        rate, drag = rate_and_drag(self._optimizer, spines, "gamma and beta")
+        self.steps, self.rates = self.steps + 1, self.rates + rate
+        threshold = self._next_threshold(scores, rate / drag)
+        rise = (threshold - self.threshold) * drag
+        self.threshold, self.strength = threshold, rise / rate if rate else 0.0
 
     def _next_threshold(self, scores: NDArray[np.float64], rate: float) -> float:
         rule = self._schedule
@@ -182,12 +205,14 @@ class GroupThreshold:
         return rule.threshold(self.steps, self.rates)
 
     def _limits(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Threshold of each group: d, but no more than it takes to leave a family its floor."""
+        """Threshold of each group: d, but for a family's best no more than lets the others go."""
         limits = np.full(len(scores), self.threshold)
         for family in self._groups.families:
-            own = scores[family.groups]
-            largest_to_go = -np.sort(-own)[self._floor] if len(own) > self._floor else 0.0
-            limits[family.groups] = min(self.threshold, largest_to_go)
+            order = np.lexsort((family.groups, -scores[family.groups]))
+            best, others = np.split(family.groups[order], [self._floor])
+            limit = min(self.threshold, scores[others[0]]) if len(others) else 0.0
+            equal = scores[best] <= limit  # with what goes: they stay at half their size
+            limits[best] = np.where(equal, scores[best] / 2, limit)
         return limits
 
 
