@@ -28,6 +28,8 @@ def main() -> None:
     parser.add_argument("recipe", type=Path)
     parser.add_argument("--data-root", type=Path, default=Path())
     parser.add_argument("--windows", type=int, default=64_000)
+    parser.add_argument("--learning-rate", type=float, default=1e-3)
+    parser.add_argument("--scale", type=float, default=1.0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--threads", type=int, default=1)
@@ -35,7 +37,13 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     network = load_network(find_weights(args.weights))
-    lessons = Lessons(recipe=args.recipe, windows=args.windows, seed=args.seed)
+    lessons = Lessons(
+        recipe=args.recipe,
+        windows=args.windows,
+        learning_rate=args.learning_rate,
+        scale=args.scale,
+        seed=args.seed,
+    )
     stages = lessons.stages(network.spec)
     assert stages is not None  # there is a recipe
     args.out.mkdir(parents=True, exist_ok=True)

@@ -2,9 +2,10 @@
 
     python -m benchmarks.spines --data CIFAR10 --out runs/spines
 
-CIFAR10 is any folder of pictures, ``train/CLASS/*`` and ``test/CLASS/*``. Finished runs are kept in
-OUT and not done again. ``OUT/table.md`` and ``OUT/figure.png`` are made anew at the end. The test
-pictures are read once, when a run has ended; nothing is chosen by them.
+CIFAR10 is any folder of pictures, ``train/CLASS/*`` and ``test/CLASS/*``, or an archive of one.
+Finished runs are kept in OUT and not done again; a folder of runs with other settings is refused.
+``OUT/table.md`` and ``OUT/figure.png`` are made anew at the end. The test pictures are read once,
+when a run has ended; nothing is chosen by them.
 """
 
 import argparse
@@ -17,6 +18,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from benchmarks.settings import keep_settings
 from benchmarks.spines.methods import RATE, Run, prepare
 from benchmarks.spines.network import SpikingClassifier
 from benchmarks.spines.pictures import Pictures, read_pictures
@@ -42,8 +44,9 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    args.out.mkdir(parents=True, exist_ok=True)
     train, test = (read_pictures(args.data, split) for split in ("train", "test"))
+    settings = {"epochs": args.epochs, "channels": args.channels, "pictures": len(train)}
+    keep_settings(args.out, settings)
     for seed in args.seeds:
         for method in args.methods:
             for sparsity in [0.0] if method == "dense" else args.sparsities:
@@ -100,8 +103,6 @@ def run(
         "sparsity_convolutions": found.convolutions,
         "weights": weights,
         "threshold": threshold,
-        "epochs": args.epochs,
-        "channels": args.channels,
         "cpu_minutes": round((time.process_time() - begin) / 60, 1),
     }
 

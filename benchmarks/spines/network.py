@@ -43,6 +43,7 @@ class SpikingClassifier(nn.Module):
         self.pool = nn.MaxPool2d(2)
         self.first = nn.Linear(channels * 64, hidden, bias=False)
         self.second = nn.Linear(hidden, VOTES * classes, bias=False)
+        self.fire = Neurons(steps)
 
     def forward(self, pictures: Tensor) -> Tensor:
         """Show the pictures, count the votes."""
@@ -53,11 +54,19 @@ class SpikingClassifier(nn.Module):
             if number in (2, 5):
                 spikes = self.pool(spikes)
         votes = self.fire(self.second(self.fire(self.first(spikes.flatten(1)))))
-        rates = votes.reshape(self.steps, len(pictures), -1, VOTES)
+        rates: Tensor = votes.reshape(self.steps, pictures.shape[0], -1, VOTES)
         return rates.float().mean((0, 3))
 
-    def fire(self, current: Tensor) -> Tensor:
-        """``[T * B, ...]`` currents to spikes of the same shape."""
+
+class Neurons(nn.Module):
+    """``[T * B, ...]`` currents to spikes of the same shape; a leaf for `find_groups`."""
+
+    def __init__(self, steps: int) -> None:
+        super().__init__()
+        self.steps = steps
+
+    def forward(self, current: Tensor) -> Tensor:
+        """Fire."""
         return _Fire.apply(current, self.steps)
 
 

@@ -1,5 +1,7 @@
 """A folder of pictures by class comes in; arrays, and batches shifted and mirrored, go out."""
 
+import tarfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,14 +37,34 @@ class Pictures:
         return (torch.from_numpy(pixels).float() - 120) / 64
 
 
-def read_pictures(folder: Path, split: str) -> Pictures:
-    """Read ``FOLDER/SPLIT/CLASS/*``; classes are numbered by name."""
-    pixels, classes = [], []
-    for number, group in enumerate(sorted(path for path in (folder / split).iterdir())):
-        for path in sorted(group.iterdir()):
-            picture = cv2.imread(str(path))
-            if picture.shape[:2] != (SIDE, SIDE):
-                picture = cv2.resize(picture, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
-            pixels.append(picture.transpose(2, 0, 1))
-            classes.append(number)
-    return Pictures(np.stack(pixels), np.array(classes, np.int64))
+def read_pictures(source: Path, split: str) -> Pictures:
+    """Read ``SOURCE/SPLIT/CLASS/*``, a folder or a tar archive; classes are numbered by name."""
+    files: dict[str, list[bytes]] = {}
+    for path, content in _archived(source) if source.is_file() else _filed(source):
+        *_, part, name, _ = path.parts
+        if part == split:
+            files.setdefault(name, []).append(content)
+    pixels = [_decode(content) for name in sorted(files) for content in files[name]]
+    sizes = [len(files[name]) for name in sorted(files)]
+    if not pixels:
+        raise SystemExit(f"{source}: found no pictures, wanted {split}/CLASS/*")
+    return Pictures(np.stack(pixels), np.repeat(np.arange(len(sizes)), sizes))
+
+
+def _filed(folder: Path) -> Iterator[tuple[Path, bytes]]:
+    for path in sorted(folder.glob("*/*/*")):
+        yield path, path.read_bytes()
+
+
+def _archived(archive: Path) -> Iterator[tuple[Path, bytes]]:
+    with tarfile.open(archive) as tar:
+        for member in sorted(tar.getmembers(), key=lambda member: member.name):
+            if (file := tar.extractfile(member)) is not None:
+                yield Path(member.name), file.read()
+
+
+def _decode(content: bytes) -> NDArray[np.uint8]:
+    picture = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+    if picture.shape[:2] != (SIDE, SIDE):
+        picture = cv2.resize(picture, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+    return picture.transpose(2, 0, 1)

@@ -31,13 +31,14 @@ PUBLISHED = {  # per cent of connections, of those of convolutions, points lost
 }
 """Full width, 2048 epochs. Grad R: IJCAI 2021, abstract. UPR: ICLR 2024. STDS: last epochs of the
 authors' logs (ICML 2022) for D = 1 to 5, against D = 1, since there is no dense net among them."""
+AGAINST = {"STDS": "D = 1"}
 PUBLISHED_WEIGHTS = {"Grad R": 36.7e6, "STDS": 36.7e6}
 """Weights of the papers' dense networks, where known."""
 
 
 def write_report(out: Path) -> None:
     """Write ``table.md`` and ``figure.png`` from the runs in a folder."""
-    runs = [json.loads(path.read_text()) for path in sorted(out.glob("*-*.json"))]
+    runs = [json.loads(path.read_text()) for path in sorted(out.glob("*-*-*.json"))]
     dense = {run["seed"]: run for run in runs if run["method"] == "dense"}
     rows = [summarise(group, dense) for group in grouped(runs)]
     header = (
@@ -45,6 +46,8 @@ def write_report(out: Path) -> None:
         "| convolutions alone % | weights left | CPU min |"
     )
     lines = [header, "|---|---:|---:|---:|---:|---:|---:|---:|---:|", *map(line_of, rows)]
+    for asked in sorted({run["asked"] for run in runs if run["method"] != "dense"}):
+        lines += ["", *compare(runs, dense, asked)]
     (out / "table.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
     print("\n".join(lines))
     draw(rows, out / "figure.png")
@@ -83,17 +86,63 @@ def summarise(group: list[dict[str, Any]], dense: dict[int, dict[str, Any]]) -> 
     }
 
 
+def compare(
+    runs: Sequence[dict[str, Any]], dense: dict[int, dict[str, Any]], asked: float
+) -> list[str]:
+    """Every method against every other at the same connectivity, seed by seed.
+
+    A method whose own runs missed it is read off the line through the two nearest, over the
+    logarithm of the connectivity.
+    """
+    losses: dict[str, dict[int, float]] = {}
+    for method in COLOURS:
+        for seed in dense:
+            own = [run for run in runs if (run["method"], run["seed"]) == (method, seed)]
+            if own:
+                lost = loss_at(own, dense[seed], 1 - asked)
+                losses.setdefault(method, {})[seed] = lost
+    head = f"| points lost at {1 - asked:.3g} of the connections, row minus column "
+    lines = [head + "".join(f"| {name} " for name in losses) + "|"]
+    lines.append("|---|" + "---:|" * len(losses))
+    for one, own in losses.items():
+        cells = [one]
+        for other, theirs in losses.items():
+            differences = [own[seed] - theirs[seed] for seed in own if seed in theirs]
+            known = differences if other != one else list(own.values())
+            cells.append(spread_of(known, sign="+" if other != one else ""))
+        lines.append("| " + " | ".join(cells) + " |")
+    return lines
+
+
+def loss_at(runs: Sequence[dict[str, Any]], dense: dict[str, Any], connectivity: float) -> float:
+    """Points lost against the dense network, where a given share of the connections is left."""
+    places = np.log([1 - run["sparsity"] for run in runs]) - np.log(connectivity)
+    losses = [100 * (dense["accuracy"] - run["accuracy"]) for run in runs]
+    near = np.argsort(np.abs(places))[:2]
+    if len(near) < 2 or places[near[0]] == places[near[1]]:
+        return losses[near[0]]
+    (here, there), (lost, later) = places[near], (losses[near[0]], losses[near[1]])
+    return float(lost - here * (later - lost) / (there - here))
+
+
+def spread_of(values: Sequence[float], sign: str = "") -> str:
+    """Mean, and the standard deviation where there is more than one value."""
+    if not values:
+        return ""
+    spread = f" ± {np.std(values, ddof=1):.1f}" if len(values) > 1 else ""
+    return f"{np.mean(values):{sign}.1f}{spread}"
+
+
 def line_of(row: dict[str, Any]) -> str:
     """A row of the table."""
     losses = row["losses"]
-    spread = f" ± {np.std(losses, ddof=1):.1f}" if len(losses) > 1 else ""
     left = round(row["weights"] * (1 - row["sparsity"]))
     cells = (
         row["method"],
         f"{row['asked']:.0%}",
         row["seeds"],
         f"{100 * row['accuracy']:.1f}",
-        f"{np.mean(losses):.1f}{spread}" if losses else "",
+        spread_of(losses),
         f"{100 * (1 - row['sparsity']):.2f}",
         f"{100 * (1 - row['sparsity_convolutions']):.2f}",
         f"{left:,}",
@@ -109,7 +158,7 @@ def draw(rows: Sequence[dict[str, Any]], path: Path) -> None:
     for method, colour in COLOURS.items():
         own = [row for row in rows if row["method"] == method and row["losses"]]
         losses = [np.mean(row["losses"]) for row in own]
-        bars = [np.std(row["losses"], ddof=1) if row["seeds"] > 1 else 0.0 for row in own]
+        bars = [np.std(row["losses"], ddof=1) if row["losses"][1:] else 0.0 for row in own]
         places = (
             [100 * (1 - row["sparsity"]) for row in own],
             [100 * (1 - row["sparsity_convolutions"]) for row in own],
@@ -140,4 +189,5 @@ def draw(rows: Sequence[dict[str, Any]], path: Path) -> None:
 def draw_published(axes: Axes, name: str, places: Sequence[float], losses: Sequence[float]) -> None:
     """A paper's points, in grey, named beside the sparsest."""
     axes.plot(places, losses, "s", color="#c8c8c8", zorder=0)
-    axes.annotate(name, (places[-1], losses[-1]), fontsize=7, color="#8c8c8c")
+    label = f"{name}, against {AGAINST[name]}" if name in AGAINST else name
+    axes.annotate(label, (places[-1], losses[-1]), fontsize=7, color="#8c8c8c")
