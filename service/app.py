@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import functools
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 import anyio
 from fastapi import FastAPI
@@ -127,9 +127,9 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         try:
             await parts.engine.start()
             async with anyio.create_task_group() as background:
-                background.start_soon(_sweep, parts)
+                background.start_soon(_keep_up, parts, functools.partial(_sweep, parts))
                 for _ in range(parts.settings.jobs_at_once):
-                    background.start_soon(parts.jobs.work)
+                    background.start_soon(_keep_up, parts, parts.jobs.work)
                 yield
                 background.cancel_scope.cancel()
         finally:
@@ -139,6 +139,19 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         parts.spool.close()
 
 
+async def _keep_up(parts: Parts, work: Callable[[], Awaitable[None]]) -> None:
+    """Do work that ends with the service; where it ends before, so does the service.
+
+    A service that takes jobs and never runs them would be worse than none: whoever keeps the
+    process begins it anew.
+    """
+    try:
+        await work()
+    except Exception:  # noqa: BLE001 - the log knows; the service says that it stops
+        log_failure("background")
+    parts.drain.begin()
+
+
 async def _sweep(parts: Parts) -> None:
     """Delete clips that nobody used and results that lay long, once in a while."""
     while True:
@@ -146,6 +159,6 @@ async def _sweep(parts: Parts) -> None:
             for clip in parts.clips.expire():
                 await in_thread(functools.partial(parts.clips.erase, clip))
             await in_thread(parts.jobs.expire)
-        except OSError:
+        except Exception:  # noqa: BLE001 - files or the list of jobs are busy: there is a next time
             log_failure("sweep")
         await asyncio.sleep(SWEEP_S)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from service.problems import Problem
+from service.problems import Problem, busy
 from vidar_det.config import build_spec
 from vidar_det.detector.clip_prediction import Question
 from vidar_det.errors import OutputError
@@ -40,6 +40,7 @@ CREATE TABLE jobs (
 ) STRICT;
 CREATE INDEX jobs_by_state ON jobs (state, created);
 """
+PRIMARY_CODE = 0xFF  # of an extended error code
 COLUMNS = "id, state, created, started, finished, attempts, job_order, problem"
 
 
@@ -114,7 +115,7 @@ class JobStore:
         >>> with tempfile.TemporaryDirectory() as home:
         ...     store = JobStore(Path(home) / "jobs.sqlite")
         ...     order = JobOrder("ab", 100, RecordingOptions(), Question(), "nano", "r1")
-        ...     added = store.add("j1", order, now=0.0, caller="lab")
+        ...     added = store.add("j1", order, now=0.0, caller="lab", key="", most_queued=9)
         ...     taken = store.take(now=1.0)
         ...     store.close()
         ...     added.state, taken.state, taken.order == order
@@ -142,25 +143,43 @@ class JobStore:
         with self._lock:
             self._db.close()
 
+    def check_room(self, most_queued: int, caller: str, key: str) -> None:
+        """Check that a job would be queued, or is known; see ``add``.
+
+        Raises:
+            Problem: 503, too many are queued.
+        """
+        with self._change() as db:
+            _find_or_check(db, most_queued, caller, key)
+
     def add(
-        self, job_id: str, order: JobOrder, now: float, caller: str, key: str | None = None
+        self, job_id: str, order: JobOrder, now: float, caller: str, key: str, most_queued: int
     ) -> Job:
         """Queue a job, unless the caller named its key before.
 
+        Args:
+            job_id: its name, if it is new.
+            order: what it shall do.
+            now: seconds since the epoch.
+            caller: who asks.
+            key: the caller's name for what it asks; empty where it has none.
+            most_queued: jobs that may wait.
+
         Returns:
             The job, or the one that the key named first, whatever it asks for.
+
+        Raises:
+            Problem: 503, too many are queued.
         """
         with self._change() as db:
-            if key is not None:
-                where = "caller = ? AND idempotency_key = ?"
-                row = db.execute(f"SELECT {COLUMNS} FROM jobs WHERE {where}", (caller, key))  # noqa: S608 - both are ours
-                if earlier := row.fetchone():
-                    return _job(earlier)
+            earlier = _find_or_check(db, most_queued, caller, key)
+            if earlier is not None:
+                return earlier
             text = json.dumps(dataclasses.asdict(order))
             db.execute(
                 "INSERT INTO jobs (id, state, created, job_order, caller, idempotency_key) "
                 "VALUES (?, 'queued', ?, ?, ?, ?)",
-                (job_id, now, text, caller, key),
+                (job_id, now, text, caller, key or None),
             )
         return Job(job_id, "queued", now, None, None, 0, order)
 
@@ -221,10 +240,18 @@ class JobStore:
             )
         return done.rowcount == 1
 
-    def requeue(self) -> None:
-        """Queue the jobs again that were running when the process ended; their turn stays."""
+    def requeue(self, forgive: bool = False) -> None:
+        """Queue the jobs again that were running when the process ended; their turn stays.
+
+        Args:
+            forgive: that they began does not count: the process was told to end.
+        """
         with self._change() as db:
-            db.execute("UPDATE jobs SET state = 'queued', started = NULL WHERE state = 'running'")
+            db.execute(
+                "UPDATE jobs SET state = 'queued', started = NULL, attempts = attempts - ? "
+                "WHERE state = 'running'",
+                (int(forgive),),
+            )
 
     def worn(self, most_attempts: int) -> list[Job]:
         """List the running jobs that began too often."""
@@ -250,7 +277,7 @@ class JobStore:
         """Change all or nothing.
 
         Raises:
-            Problem: 507, the disk is full.
+            Problem: 503, another process holds the file; 507, the disk is full.
         """
         with self._lock:
             try:
@@ -260,8 +287,12 @@ class JobStore:
             except BaseException as error:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
-                if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
+                code = getattr(error, "sqlite_errorcode", 0) & PRIMARY_CODE
+                if code == sqlite3.SQLITE_FULL:
                     raise Problem(507, "spool-full", "the disk has no room for a job") from error
+                if code == sqlite3.SQLITE_BUSY:
+                    detail = "another process holds the list of jobs"
+                    raise busy(503, "jobs-locked", detail, retry_after_s=5) from error
                 raise
 
 
@@ -277,3 +308,16 @@ def _job(row: tuple[Any, ...]) -> Job:
         order=build_spec(JobOrder, json.loads(order), "job"),
         problem=None if problem is None else json.loads(problem),
     )
+
+
+def _find_or_check(db: sqlite3.Connection, most_queued: int, caller: str, key: str) -> Job | None:
+    """Find the job that the caller's key named; without one there must be room for another."""
+    if key:
+        where = "caller = ? AND idempotency_key = ?"
+        row = db.execute(f"SELECT {COLUMNS} FROM jobs WHERE {where}", (caller, key)).fetchone()  # noqa: S608 - ours
+        if row is not None:
+            return _job(row)
+    queued = db.execute("SELECT count(*) FROM jobs WHERE state = 'queued'").fetchone()[0]
+    if queued >= most_queued:
+        raise busy(503, "jobs-full", f"{queued} jobs wait already", retry_after_s=10)
+    return None

@@ -18,15 +18,16 @@ from service.intake import CLIP_FILE, Received
 from service.job_store import Job, JobOrder, JobState, JobStore
 from service.log import log_failure
 from service.metrics import Metrics
-from service.problems import CLIENT_ERRORS, Problem, busy, internal_error, to_problem
+from service.problems import CLIENT_ERRORS, Problem, internal_error, to_problem
 from service.settings import Settings
 from service.spool import Spool
-from service.threads import in_thread
+from service.threads import Result, in_thread
 from vidar_det.errors import VidarError
 
 DATABASE_FILE = "jobs.sqlite"
-MOST_ATTEMPTS = 100  # of a job that ends the process every time it begins
+MOST_ATTEMPTS = 5  # of a job that ends the process every time it begins
 BUSY_S = 0.5  # from one look for room in the engine to the next
+RETRY_S = 5.0  # until a list of jobs that could not be read or written is tried again
 
 
 class _Cancelled(Exception):
@@ -80,8 +81,8 @@ class Jobs:
         self._metrics.jobs_queued.set_function(lambda: float(store.count("queued")))
 
     def close(self) -> None:
-        """Queue again what did not end in time. Blocking."""
-        self._store.requeue()
+        """Queue again what did not end in time; it is not the jobs' fault. Blocking."""
+        self._store.requeue(forgive=True)
         self._metrics.jobs_queued.set_function(lambda: 0.0)
         self._store.close()
 
@@ -94,15 +95,13 @@ class Jobs:
         """Say how much of a job is done, 0 to 1."""
         return 1.0 if job.state == "succeeded" else self._progress.get(job.id, 0.0)
 
-    async def check_room(self) -> None:
-        """Turn a job away before its clip is sent.
+    async def check_room(self, caller: str, key: str) -> None:
+        """Turn a job away before its clip is sent, unless the caller's key names one already.
 
         Raises:
             Problem: 503, too many are queued.
         """
-        queued = await in_thread(lambda: self._store.count("queued"))
-        if queued >= self._settings.jobs_queued:
-            raise busy(503, "jobs-full", f"{queued} jobs wait already", retry_after_s=10)
+        await in_thread(lambda: self._store.check_room(self._settings.jobs_queued, caller, key))
 
     async def add(self, source: Received | Clip, order: JobOrder, caller: str, key: str) -> Job:
         """Queue a job.
@@ -117,9 +116,10 @@ class Jobs:
             The job; where the caller used the key before, that job.
 
         Raises:
-            Problem: 422, the key was used for something else; 507, the spool is full.
+            Problem: 422, the key was used for something else; 503, too many are queued; 507, the
+                spool is full.
         """
-        job = await in_thread(lambda: self._queue(source, order, caller, key or None))
+        job = await in_thread(lambda: self._queue(source, order, caller, key))
         if not order.is_like(job.order):
             detail = "this Idempotency-Key named another question or clip before"
             raise Problem(422, "idempotency-key-reused", detail)
@@ -177,10 +177,10 @@ class Jobs:
                     await self._run(job)
             except Exception:  # noqa: BLE001 - the list of jobs cannot be read or written now
                 log_failure("jobs")
-                await asyncio.sleep(BUSY_S)
+                await asyncio.sleep(RETRY_S)
                 self._waiting.release()
 
-    def _queue(self, source: Received | Clip, order: JobOrder, caller: str, key: str | None) -> Job:
+    def _queue(self, source: Received | Clip, order: JobOrder, caller: str, key: str) -> Job:
         if isinstance(source, Received):
             draft = source.draft
         else:
@@ -189,9 +189,9 @@ class Jobs:
                 (draft.folder / CLIP_FILE).hardlink_to(source.path)
         folder = self._home / draft.name
         draft.keep(folder)
-        job = None
+        job, most = None, self._settings.jobs_queued
         try:
-            job = self._store.add(draft.name, order, self._clock(), caller, key)
+            job = self._store.add(draft.name, order, self._clock(), caller, key, most)
         finally:
             if job is None or job.id != draft.name:
                 self._spool.remove(folder)
@@ -201,8 +201,11 @@ class Jobs:
         """Run a job to its end; if the service ends first, it stays running, and is found so."""
         self._progress[job.id] = 0.0
         try:
-            state, problem = await self._outcome(job)
-            await in_thread(lambda: self._end(job, state, problem))
+            # from here on whoever cancels it tells us; who did so before has told the list only
+            found = await _patiently(lambda: self._store.get(job.id))
+            is_wanted = found is not None and not found.has_ended
+            state, problem = await self._outcome(job) if is_wanted else ("cancelled", None)
+            await _patiently(lambda: self._end(job, state, problem))
         finally:
             del self._progress[job.id]
             self._unwanted.discard(job.id)
@@ -288,6 +291,16 @@ class Jobs:
 def sha256_of(source: Received | Clip) -> str:
     """Digest of a clip, wherever it came from; empty where nobody computed it."""
     return source.sha256 if isinstance(source, Received) else source.note.clip.sha256 or ""
+
+
+async def _patiently(work: Callable[[], Result]) -> Result:
+    """Read or write the list of jobs, however long it takes: a job would be running for ever."""
+    while True:
+        try:
+            return await in_thread(work)
+        except Exception:  # noqa: BLE001 - the disk is full, the list is locked: not for ever
+            log_failure("jobs")
+            await asyncio.sleep(RETRY_S)
 
 
 def _document(job: Job, problem: Problem) -> dict[str, object]:

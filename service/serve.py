@@ -39,7 +39,8 @@ def serve(
     Raises:
         ConfigError: an address beyond loopback, no keys, and nobody said ``insecure``.
         CheckpointError: weights that do not exist.
-        OutputError: it cannot begin: the port is taken, or another service runs on the folder.
+        OutputError: it cannot begin: the port is taken, or another service runs on the folder; or
+            it cannot go on.
     """
     check_address(settings)
     app = create_app(settings, placed=placed)
@@ -66,6 +67,8 @@ def serve(
         server.run()
     if not server.started:
         raise OutputError(f"cannot listen on {settings.host}:{settings.port}; its log says why")
+    if not server.was_told:
+        raise OutputError("a part of the service ended; its log says why")
 
 
 class Server(uvicorn.Server):
@@ -78,13 +81,17 @@ class Server(uvicorn.Server):
         config: of uvicorn.
         parts: of the service.
         announce: told the address once it listens.
+
+    Attributes:
+        was_told: a signal asked it to stop.
     """
 
     def __init__(
         self, config: uvicorn.Config, parts: Parts, announce: Callable[[str], None] | None = None
     ) -> None:
         super().__init__(config)
-        self._parts, self._announce, self._until = parts, announce, 0.0
+        self._parts, self._announce = parts, announce
+        self._until, self.was_told = 0.0, False
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to listen."""
@@ -97,15 +104,16 @@ class Server(uvicorn.Server):
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin to stop; called by a signal."""
         super().handle_exit(sig, frame)
+        self.was_told = True
         if not self._parts.drain.is_on:
             self._parts.drain.begin()
-            self._until = time.monotonic() + self._parts.settings.grace_s
             self.should_exit = False
 
     async def on_tick(self, counter: int) -> bool:
         """Stop once nothing is under way, or it took too long; called ten times a second."""
         drain, jobs = self._parts.drain, self._parts.jobs
         if drain.is_on:
+            self._until = self._until or time.monotonic() + self._parts.settings.grace_s
             is_idle = not drain.under_way and not jobs.running
             self.should_exit = self.should_exit or is_idle or time.monotonic() > self._until
         return await super().on_tick(counter)

@@ -74,7 +74,7 @@ async def detect(
     model = choose_model(parts.engine, query.model)
     wants_job = answer != LINES and _prefers_job(prefer)
     if wants_job:
-        await parts.jobs.check_room()
+        await parts.jobs.check_room(request.state.caller, idempotency_key)
     else:
         parts.engine.check_room()
     async with AsyncExitStack() as stack:

@@ -25,7 +25,7 @@ ORDER = JobOrder(
 
 def test_a_job_comes_back_as_it_went(tmp_path: Path) -> None:
     store = JobStore(tmp_path / "jobs.sqlite")
-    added = store.add("j1", ORDER, 1.25, "lab", "k1")
+    added = store.add("j1", ORDER, 1.25, "lab", "k1", 9)
     assert store.get("j1") == added
     assert added.order == ORDER
     store.close()
@@ -37,7 +37,7 @@ def test_a_job_comes_back_as_it_went(tmp_path: Path) -> None:
 def test_jobs_are_taken_in_their_order_and_once(tmp_path: Path) -> None:
     store = JobStore(tmp_path / "jobs.sqlite")
     for number, created in ((1, 5.0), (2, 3.0), (3, 5.0)):
-        store.add(f"j{number}", ORDER, created, "lab")
+        store.add(f"j{number}", ORDER, created, "lab", "", 9)
     taken = [store.take(9.0) for _ in range(4)]
     assert [job and job.id for job in taken] == ["j2", "j1", "j3", None]
     assert [job.id for job in store.newest(2)] == ["j3", "j1"]
@@ -50,7 +50,7 @@ def test_jobs_are_taken_in_their_order_and_once(tmp_path: Path) -> None:
 
 def test_a_job_ends_once(tmp_path: Path) -> None:
     store = JobStore(tmp_path / "jobs.sqlite")
-    store.add("j1", ORDER, 1.0, "lab")
+    store.add("j1", ORDER, 1.0, "lab", "", 9)
     assert not store.end("j1", "succeeded", 2.0)
     store.take(2.0)
     assert store.cancel("j1", 3.0)
@@ -65,24 +65,24 @@ def test_a_job_ends_once(tmp_path: Path) -> None:
 
 def test_a_key_names_the_first_job_of_its_caller(tmp_path: Path) -> None:
     store = JobStore(tmp_path / "jobs.sqlite")
-    assert store.add("j1", ORDER, 1.0, "lab", "k").id == "j1"
-    assert store.add("j2", ORDER, 2.0, "lab", "k").id == "j1"
-    assert store.add("j3", ORDER, 3.0, "field", "k").id == "j3"
-    assert store.add("j4", ORDER, 4.0, "lab").id == "j4"
+    assert store.add("j1", ORDER, 1.0, "lab", "k", 9).id == "j1"
+    assert store.add("j2", ORDER, 2.0, "lab", "k", 9).id == "j1"
+    assert store.add("j3", ORDER, 3.0, "field", "k", 9).id == "j3"
+    assert store.add("j4", ORDER, 4.0, "lab", "", 9).id == "j4"
     assert store.count("queued") == 3
     store.take(5.0)
     store.end("j1", "failed", 6.0, {"status": 422})
     assert store.expire(6.0) == []
     assert store.expire(6.5) == ["j1"]
-    assert store.add("j5", ORDER, 7.0, "lab", "k").id == "j5"
+    assert store.add("j5", ORDER, 7.0, "lab", "k", 9).id == "j5"
     store.close()
 
 
 def test_a_change_that_fails_changes_nothing(tmp_path: Path) -> None:
     store = JobStore(tmp_path / "jobs.sqlite")
-    store.add("j1", ORDER, 1.0, "lab")
+    store.add("j1", ORDER, 1.0, "lab", "", 9)
     with pytest.raises(sqlite3.IntegrityError):
-        store.add("j1", ORDER, 1.0, "lab")
+        store.add("j1", ORDER, 1.0, "lab", "", 9)
     assert store.count("queued") == 1
     store.close()
 
@@ -92,10 +92,53 @@ def test_a_full_disk_is_a_507(tmp_path: Path) -> None:
     store._db.execute("PRAGMA max_page_count = 1")
     long = dataclasses.replace(ORDER, sha256="x" * 1_000_000)
     with pytest.raises(Problem) as caught:
-        store.add("long", long, 1.0, "lab")
+        store.add("long", long, 1.0, "lab", "", 9)
     assert caught.value.status == 507
     store._db.execute("PRAGMA max_page_count = 1000")
-    assert store.add("after", ORDER, 1.0, "lab").id == "after"
+    assert store.add("after", ORDER, 1.0, "lab", "", 9).id == "after"
+    store.close()
+
+
+def test_so_many_jobs_wait_and_a_key_that_is_known_needs_no_room(tmp_path: Path) -> None:
+    store = JobStore(tmp_path / "jobs.sqlite")
+    store.check_room(1, "lab", "k")
+    store.add("j1", ORDER, 1.0, "lab", "k", 1)
+    for ask in (
+        lambda: store.check_room(1, "lab", ""),
+        lambda: store.check_room(1, "field", "k"),
+        lambda: store.add("j2", ORDER, 2.0, "lab", "", 1),
+        lambda: store.add("j2", ORDER, 2.0, "lab", "other", 0),
+    ):
+        with pytest.raises(Problem) as caught:
+            ask()
+        assert (caught.value.status, caught.value.kind) == (503, "jobs-full")
+    store.check_room(1, "lab", "k")
+    assert store.add("j2", ORDER, 2.0, "lab", "k", 1).id == "j1"
+    assert store.count("queued") == 1
+    store.close()
+
+
+def test_a_list_that_another_process_holds_is_a_503(tmp_path: Path) -> None:
+    store = JobStore(tmp_path / "jobs.sqlite")
+    store._db.execute("PRAGMA busy_timeout = 1")
+    other = sqlite3.connect(tmp_path / "jobs.sqlite", isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(Problem) as caught:
+        store.add("j1", ORDER, 1.0, "lab", "", 9)
+    assert (caught.value.status, caught.value.headers) == (503, {"Retry-After": "5"})
+    other.close()
+    assert store.add("j1", ORDER, 1.0, "lab", "", 9).id == "j1"
+    store.close()
+
+
+def test_to_be_told_to_end_is_no_attempt(tmp_path: Path) -> None:
+    store = JobStore(tmp_path / "jobs.sqlite")
+    store.add("j1", ORDER, 1.0, "lab", "", 9)
+    for forgive, attempts in ((True, 1), (False, 1), (True, 2), (False, 2)):
+        job = store.take(2.0)
+        assert job is not None
+        assert job.attempts == attempts
+        store.requeue(forgive)
     store.close()
 
 

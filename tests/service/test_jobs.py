@@ -1,10 +1,15 @@
 import json
+import sqlite3
+import threading
 from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.from_thread
 import pytest
 
+from service.job_store import Job, JobStore
+from service.jobs import Jobs
 from service.keys import new_key
 from service.problems import Problem
 from service.settings import Settings
@@ -236,6 +241,91 @@ def test_so_many_jobs_wait_and_no_more(
     engine.hold.clear()
 
 
+def test_a_large_clip_waits_for_room_as_every_job_does(start: Start, sent: dict[str, Any]) -> None:
+    call = start(jobs_queued=0, sync_bytes=1)
+    answer = call.post("/v1/detect", **sent)
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "10")
+    assert (spooled(call), call.parts.spool.used_bytes) == ([], 0)
+
+
+def test_a_job_that_is_known_needs_no_room(
+    start: Start, engine: ScriptedEngine, sent: dict[str, Any]
+) -> None:
+    call = start(jobs_queued=1)
+    engine.hold.set()
+    begin(call, sent)
+    assert engine.has_begun.wait(30)
+    waiting = begin(call, sent, **{"Idempotency-Key": "k"})
+    assert begin(call, sent, **{"Idempotency-Key": "k"}) == waiting
+    assert call.post("/v1/detect", **sent, headers=ASYNC).status_code == 503
+    engine.hold.clear()
+
+
+def test_an_end_that_cannot_be_written_down_is_written_later(
+    call: Caller, sent: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.jobs.RETRY_S", 0.01)
+    failures: list[Exception] = [sqlite3.OperationalError(), Problem(507, "spool-full", "full")]
+    end = JobStore.end
+
+    def fail_first(*arguments: Any) -> bool:
+        if failures:
+            raise failures.pop()
+        return end(*arguments)
+
+    monkeypatch.setattr(JobStore, "end", fail_first)
+    assert end_of(call, begin(call, sent))["state"] == "succeeded"
+    assert failures == []
+
+
+def test_a_cancel_between_two_steps_of_a_beginning_is_noticed(
+    call: Caller, engine: ScriptedEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take = JobStore.take
+
+    def take_and_cancel(store: JobStore, now: float) -> Job | None:
+        job = take(store, now)
+        if job is not None:
+            anyio.from_thread.run(call.parts.jobs.cancel, job.id)
+        return job
+
+    monkeypatch.setattr(JobStore, "take", take_and_cancel)
+    location = begin(call, {"json": {"clip_id": "demo"}})
+    assert end_of(call, location)["state"] == "cancelled"
+    monkeypatch.setattr(JobStore, "take", take)
+    assert end_of(call, begin(call, {"json": {"clip_id": "demo"}}))["state"] == "succeeded"
+    assert len(engine.tasks) == 1
+
+
+def test_a_sweep_that_fails_takes_nothing_with_it(
+    start: Start, sent: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    swept = threading.Event()
+
+    def fail(self: Jobs) -> None:
+        swept.set()
+        raise sqlite3.OperationalError("database is locked")
+
+    monkeypatch.setattr(Jobs, "expire", fail)
+    call = start()
+    assert swept.wait(30)
+    assert end_of(call, begin(call, sent))["state"] == "succeeded"
+    assert call.get("/v2/health/ready").status_code == 200
+
+
+def test_a_service_that_runs_no_jobs_is_not_ready_and_takes_none(
+    start: Start, sent: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def end(self: Jobs) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(Jobs, "work", end)
+    call = start()
+    call._portal.call(anyio.sleep, 0)  # the workers begin
+    assert call.get("/v2/health/ready").status_code == 503
+    assert call.post("/v1/detect", **sent, headers=ASYNC).status_code == 503
+
+
 def test_a_job_waits_for_a_full_engine(
     call: Caller, engine: ScriptedEngine, sent: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -271,9 +361,9 @@ def test_jobs_survive_a_restart(tmp_path: Path, sent: dict[str, Any]) -> None:
     with running(settings, ScriptedEngine()) as call:
         assert (end_of(call, done), call.get(f"{done}/result").json()) == wanted
         assert begin(call, sent, **{"Idempotency-Key": "k"}) == under_way
-        for location, attempts in ((under_way, 2), (waiting, 1)):
+        for location in (under_way, waiting):
             end = end_of(call, location)
-            assert (end["state"], end["attempts"]) == ("succeeded", attempts)
+            assert (end["state"], end["attempts"]) == ("succeeded", 1)  # it was told to end
             result = call.get(f"{location}/result").json()
             assert result | {"request_id": ""} == wanted[1] | {"request_id": ""}
         assert call.get(unwanted).json()["state"] == "cancelled"
@@ -285,7 +375,7 @@ def test_a_job_that_ends_the_process_every_time_is_given_up(
     tmp_path: Path, sent: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("service.jobs.MOST_ATTEMPTS", 1)
-    monkeypatch.setattr("service.jobs.JobStore.requeue", lambda self: None)  # nothing is mended
+    monkeypatch.setattr("service.jobs.JobStore.requeue", lambda self, **_: None)
     settings, held = Settings(data_dir=tmp_path / "spool"), ScriptedEngine()
     held.hold.set()
     with running(settings, held) as call:

@@ -18,15 +18,17 @@ import httpx
 import pytest
 import uvicorn
 from typer.testing import CliRunner
+from uvicorn.config import LOGGING_CONFIG
 
 from service.app import create_app
 from service.connections import build_protocol
+from service.jobs import Jobs
 from service.keys import KeyRing, new_key
-from service.serve import check_address, describe_settings, make_key
+from service.serve import check_address, describe_settings, make_key, serve
 from service.settings import Settings
 from tests.service.conftest import ScriptedEngine, files_in
 from vidar_det.cli import app as command_line
-from vidar_det.errors import ConfigError
+from vidar_det.errors import ConfigError, OutputError
 
 
 @contextlib.contextmanager
@@ -258,3 +260,21 @@ def test_a_process_serves_until_it_is_told_to_stop(tmp_path: Path) -> None:
     assert [one["route"] for one in lines] == ["/v2/health/ready", "other", "/v1/detect"]
     assert lines[2]["caller"] == "lab"
     assert key not in rest
+
+
+def test_a_service_whose_part_ended_ends(
+    tmp_path: Path, engine: ScriptedEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def end(self: Jobs) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(Jobs, "work", end)
+    monkeypatch.setattr(
+        "service.serve.create_app", lambda settings, placed: create_app(settings, engine)
+    )
+    monkeypatch.setattr("service.serve.log_to_stderr", lambda failures_only: None)
+    monkeypatch.setitem(LOGGING_CONFIG, "loggers", {})
+    for name in ("TMPDIR", "RAY_TMPDIR"):
+        monkeypatch.setenv(name, str(tmp_path))
+    with pytest.raises(OutputError, match="a part of the service ended"):
+        serve(Settings(data_dir=tmp_path / "spool", port=0))

@@ -17,7 +17,7 @@ from service.in_place import prepare_recording
 from service.keys import new_key
 from service.log import is_no_socket_line
 from service.replay.protocol import PICTURE, PLANES
-from tests.service.replay.conftest import Serve, watching
+from tests.service.replay.conftest import PATIENCE_S, Serve, watching
 from tests.service.replay.engine import ViewedEngine
 from vidar_det import load_detector, open_recording
 from vidar_det.detections.coco import results_of
@@ -356,7 +356,9 @@ def test_sockets_are_logged_once_and_counted(
     with pytest.raises(InvalidStatus), watching(address, "demo", additional_headers=wrong):
         pass
     counted = 'vidar_requests_total{method="SOCKET",route="/v1/replay/{clip_id}",status="101"} 1.0'
+    until = time.monotonic() + PATIENCE_S
     while counted not in httpx.get(f"http://{address}/metrics").text:  # once the viewer is missed
+        assert time.monotonic() < until
         time.sleep(0.05)
     told = [one.getMessage() for one in caplog.records if one.name == "uvicorn.error"]
     assert not [words for words in told if "replay" in words or "handshake" in words]
