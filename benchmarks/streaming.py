@@ -93,7 +93,7 @@ def walk_endlessly(detector: Detector, street: SpikeStream, windows: int) -> Non
         else:
             differing += not same(found, first[number % around])
         if number % max(1, windows // 10) == 0:
-            memory.append(anonymous_mb())
+            memory.append(resident_mb())
     took = time.perf_counter() - begin
     seen = next(wanted)
     assert seen == windows
@@ -185,10 +185,11 @@ def time_starts(name: str, street: SpikeStream, folder: Path) -> None:
     print(f"{name} start: first boxes after {took[0]:.2f} to {took[-1]:.2f} s", flush=True)
 
 
-def anonymous_mb() -> float:
-    """Anonymous resident memory of this process."""
+def resident_mb() -> float:
+    """Resident memory of this process: its own, and what it mapped of files."""
     status = Path("/proc/self/status").read_text(encoding="utf-8")
-    return int(status.split("RssAnon:")[1].split()[0]) / 1024
+    kinds = ("RssAnon:", "RssFile:")
+    return sum(int(status.split(kind)[1].split()[0]) for kind in kinds) / 1024
 
 
 def main() -> None:

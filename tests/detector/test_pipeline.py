@@ -54,3 +54,15 @@ def test_a_failure_comes_in_its_place_and_ends_the_rest(workers: int) -> None:
     with pytest.raises(ZeroDivisionError):
         next(results)
     assert max(done) < 50
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_what_was_begun_comes_before_the_failure_of_the_source(workers: int) -> None:
+    def source() -> Iterator[int]:
+        yield from range(9)
+        raise ZeroDivisionError
+
+    found = []
+    with pytest.raises(ZeroDivisionError):
+        found.extend(result for _, result in work_in_order(source(), lambda one: one, workers))
+    assert found == list(range(9))

@@ -1,15 +1,19 @@
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
 
 from vidar_det import load_detector
+from vidar_det.detections.boxes import Detections
 from vidar_det.detector.checkpoint import save_checkpoint
 from vidar_det.detector.network import SpikingDetector
 from vidar_det.detector.predictor import Detector, StageTimes, Thresholds
+from vidar_det.detector.runtime import TorchRuntime
 from vidar_det.detector.spec import DetectorSpec, size_spec
 from vidar_det.errors import RangeError, ShapeError
-from vidar_det.spikes.stream import Sensor, SpikeStream
+from vidar_det.spikes.stores import ArrayStore
+from vidar_det.spikes.stream import Sensor, SpikeStream, SpikeWindow
 
 HEIGHT, WIDTH = 50, 70
 EAGER = Thresholds(conf=0.0001, max_det=20)
@@ -66,6 +70,47 @@ def test_a_window_depends_on_its_own_planes_alone(
     detector.predict(windows[0], EAGER)
     again = detector.predict(windows[1], EAGER)
     assert np.array_equal(again.xyxy, detector.predict(windows[1], EAGER).xyxy)
+
+
+class Diary(ArrayStore):
+    """Notes what is read and released, by first plane."""
+
+    def __init__(self, planes: np.ndarray) -> None:
+        super().__init__(planes, "planes")
+        self.read: list[int] = []
+        self.released: list[int] = []
+
+    def counts(self, start: int, stop: int, bins: int) -> np.ndarray:
+        self.read.append(start)
+        return super().counts(start, stop, bins)
+
+    def release(self, start: int, stop: int) -> None:
+        assert stop - start == 4
+        self.released.append(start)
+
+
+class Counter(Detector):
+    def predict(self, window: Any, *_: object, **__: object) -> Detections:
+        assert isinstance(window, SpikeWindow)
+        window.counts(4)
+        return Detections.empty()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_window_is_released_once_its_result_was_taken(
+    workers: int, lively: Callable[[DetectorSpec], SpikingDetector]
+) -> None:
+    spec = size_spec("nano")
+    runtime = TorchRuntime(lively(spec))
+    runtime.side_by_side = workers
+    diary = Diary(np.zeros((80, 2, 3), np.uint8))
+    stream = SpikeStream(diary, Sensor(3, 2))
+    for number, (window, _) in enumerate(
+        Counter(runtime, spec, "", "", 0).stream(stream, window=4)
+    ):
+        assert window.start in diary.read
+        assert diary.released == list(range(0, 4 * number, 4))
+    assert diary.released == list(range(0, 80, 4))
 
 
 def test_times_add_up(detector: Detector, recording: SpikeStream) -> None:

@@ -29,6 +29,7 @@ def work_in_order(
 
     Yields:
         Each item with its result; a failure is raised in its place, and the rest is not begun.
+        Where ``items`` itself fails, what was begun comes first.
 
     Example:
         >>> list(work_in_order([3, 1, 2], lambda number: number * number, workers=2))
@@ -39,13 +40,24 @@ def work_in_order(
         return
     source = iter(items)
     begun: deque[tuple[Item, Future[Result]]] = deque()
+    failed: list[Exception] = []
     pool = ThreadPoolExecutor(workers, thread_name_prefix="window")
+
+    def begin(most: int) -> None:
+        try:
+            begun.extend((item, pool.submit(work, item)) for item in islice(source, most))
+        except Exception as error:  # noqa: BLE001 - whatever it is, it waits for its turn
+            failed.append(error)
+
     try:
-        begun.extend((item, pool.submit(work, item)) for item in islice(source, workers * AHEAD))
+        begin(workers * AHEAD)
         while begun:
             item, future = begun.popleft()
             result = future.result()
-            begun.extend((each, pool.submit(work, each)) for each in islice(source, 1))
+            if not failed:
+                begin(1)
             yield item, result
+        if failed:
+            raise failed[0]
     finally:
         pool.shutdown(wait=True, cancel_futures=True)

@@ -197,12 +197,14 @@ class Detector:
         bins = self.spec.encoding.bins
         if length < bins or length % bins:
             raise RangeError(f"window of {length} planes: wanted a multiple of {bins}")
-        windows = recording.windows(length, stride, start, stop)
+        windows = recording.windows(length, stride, start, stop, keep=True)
 
         def work(found: SpikeWindow) -> Detections:
             return self.predict(found, thresholds, times=times)
 
-        yield from work_in_order(windows, work, self.runtime.side_by_side)
+        for found, detections in work_in_order(windows, work, self.runtime.side_by_side):
+            yield found, detections
+            found.release()  # not before: windows ahead of it were drawn, and it may be read again
 
 
 def load_detector(

@@ -250,7 +250,12 @@ class SpikeStream:
         return (index + lost) * self.sensor.plane_us
 
     def windows(
-        self, length: int, stride: int | None = None, start: int = 0, stop: int | None = None
+        self,
+        length: int,
+        stride: int | None = None,
+        start: int = 0,
+        stop: int | None = None,
+        keep: bool = False,
     ) -> Iterator["SpikeWindow"]:
         """Walk the recording in windows, in constant memory; no window straddles a hole.
 
@@ -259,6 +264,8 @@ class SpikeStream:
             stride: planes from one window's start to the next; by default ``length``, gap-free.
             start: first plane of the first window.
             stop: one past the last plane that a window may hold; by default the end.
+            keep: whoever reads several windows at once releases each when it was read; otherwise
+                a window's mapped memory is given back when the next one is asked for.
 
         Returns:
             An iterator over whole windows; after a hole it starts anew at the first plane.
@@ -277,16 +284,14 @@ class SpikeStream:
             raise RangeError(f"length {length}, stride {stride}: wanted at least 1 plane each")
         if not 0 <= start <= stop <= len(self):
             raise RangeError(f"planes {start}..{stop}: the recording has {len(self)} planes")
-        return self._walk(length, stride, start, stop)
+        windows = self._walk(length, stride, start, stop)
+        return windows if keep else _released(windows)
 
     def _walk(self, length: int, stride: int, start: int, stop: int) -> Iterator["SpikeWindow"]:
         inner = [hole.index for hole in self.holes if start < hole.index < stop]
-        edges = [start, *inner, stop]
-        for first, last in itertools.pairwise(edges):
+        for first, last in itertools.pairwise([start, *inner, stop]):
             for index in range(first, last - length + 1, stride):
                 yield SpikeWindow(self, index, length)
-                self.store.release(index, index + min(stride, length))
-            self.store.release(max(first, last - length), last)
 
 
 @dataclass(frozen=True)
@@ -340,3 +345,13 @@ class SpikeWindow:
     def duration_us(self) -> float:
         """Length in microseconds."""
         return self.length * self.stream.sensor.plane_us
+
+    def release(self) -> None:
+        """Give the mapped memory behind the planes back; they can still be read."""
+        self.stream.store.release(self.start, self.start + self.length)
+
+
+def _released(windows: Iterator[SpikeWindow]) -> Iterator[SpikeWindow]:
+    for window in windows:
+        yield window
+        window.release()
