@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from spikingjelly.activation_based import layer, neuron
 from torch import Tensor, nn
+from torch.nn import functional
 
 from vidar_det.detector.neurons import ILIF
 from vidar_det.detector.spec import NeuronSpec
@@ -18,7 +19,7 @@ from vidar_det.detector.spec import NeuronSpec
 STEPS = 2
 BLOCKS = (
     *("plain", "sew", "membrane", "csp", "chunk", "split", "concat_shortcut", "depthwise"),
-    *("pool", "upsample"),
+    *("pool", "upsample", "repeat"),
 )
 NEURONS = ("ilif", "relu6", "jelly-lif", "jelly-ilif")
 
@@ -137,7 +138,7 @@ class Chunk(Block):
         self.join = parts.unit(3 * self.inner, self.outs)
 
     def forward(self, x: Tensor) -> Tensor:
-        kept, onward = self.first(x).chunk(2, self.axis)
+        kept, onward = torch.chunk(dim=self.axis, chunks=2, input=self.first(x))
         return self.join(torch.cat((kept, onward, onward + self.second(onward)), self.axis))
 
 
@@ -198,6 +199,18 @@ class Upsample(Block):
         return self.resize(self.unit(x))
 
 
+class Repeat(Block):
+    """All channels twice and one of zeros, on a map with a border of zeros."""
+
+    def __init__(self, parts: Parts, ins: int, rng: np.random.Generator) -> None:
+        super().__init__(parts, ins, rng)
+        self.outs = 2 * ins + 1
+
+    def forward(self, x: Tensor) -> Tensor:
+        twice = x.repeat(*[1] * self.axis, 2, 1, 1)
+        return functional.pad(twice, (1, 0, 0, 1, 0, 1))
+
+
 MAKERS: dict[str, Callable[[Parts, int, np.random.Generator], Block]] = {
     "plain": Plain,
     "sew": Sew,
@@ -209,6 +222,7 @@ MAKERS: dict[str, Callable[[Parts, int, np.random.Generator], Block]] = {
     "depthwise": Depthwise,
     "pool": Pool,
     "upsample": Upsample,
+    "repeat": Repeat,
 }
 
 

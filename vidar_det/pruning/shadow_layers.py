@@ -8,10 +8,13 @@ from spikingjelly.activation_based.base import MemoryModule
 from torch import Tensor, fx, nn
 
 from vidar_det.detector.neurons import ILIF
-from vidar_det.pruning.slots import FIXED, Slots, along, refusal, spread
+from vidar_det.pruning.refusals import refusal
+from vidar_det.pruning.slots import FIXED, Slots, along, spread
 from vidar_det.pruning.traced import Axis, TracedLayer
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+MIXING = (*CONVOLUTIONS, nn.Linear)
+"""Layers whose outputs each see all inputs; a depthwise convolution is one that does not."""
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 CHANNELWISE = (
     ILIF,
@@ -23,9 +26,10 @@ CHANNELWISE = (
 SPATIAL = (
     *(nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d, nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d),
     *(nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d, nn.Upsample),
+    *(nn.ZeroPad1d, nn.ZeroPad2d, nn.ReflectionPad2d, nn.ReplicationPad2d),
 )
 """Modules that change the size of a map alone and send 0 to 0."""
-UNDERSTOOD = (*CONVOLUTIONS, *NORMS, *CHANNELWISE, *SPATIAL, nn.Linear, nn.Flatten)
+UNDERSTOOD = (*MIXING, *NORMS, *CHANNELWISE, *SPATIAL, nn.Flatten)
 
 
 class ShadowLayers:

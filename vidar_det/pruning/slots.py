@@ -6,8 +6,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, fx
+from torch.utils._pytree import tree_flatten
 
-from vidar_det.errors import PruningError
+from vidar_det.pruning.refusals import refusal
 
 FIXED = 0
 """The slot of everything that must stay: inputs and outputs of the network."""
@@ -57,6 +58,11 @@ class Slots:
         return slot
 
 
+def tensors(values: object) -> list[Tensor]:
+    """List the tensors among nested values."""
+    return [leaf for leaf in tree_flatten(values)[0] if isinstance(leaf, Tensor)]
+
+
 def varying(shadow: Tensor) -> list[int]:
     """Axes along which the slots of a shadow change."""
     return [
@@ -97,11 +103,3 @@ def along(node: fx.Node, shadow: Tensor, dim: int) -> Tensor:
         raise refusal(node, f"{node.target} on an input whose axis {dim} is not the channels")
     line = shadow.movedim(dim, 0).reshape(shadow.shape[dim], -1)
     return line[:, 0].clone()
-
-
-def refusal(node: fx.Node, what: str) -> PruningError:
-    """Say that a node of a graph cannot be followed, with the user's line that made it."""
-    lines = [line.strip() for line in (node.stack_trace or "").splitlines()]
-    own = [line for line in lines if line.startswith("File") and "/torch/" not in line]
-    place = f" ({own[-1]})" if own else ""
-    return PruningError(f"channels cannot be followed through {what}{place}")

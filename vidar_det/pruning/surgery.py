@@ -175,7 +175,7 @@ def _resplit(
         if node.name in pieces:
             sizes, dim = pieces[node.name]
             with graph.inserting_after(node):
-                fresh = graph.call_function(torch.split, (node.args[0], sizes, dim))
+                fresh = graph.call_function(torch.split, (node.all_input_nodes[0], sizes, dim))
             node.replace_all_uses_with(fresh)
             graph.erase_node(node)
     graph.lint()
