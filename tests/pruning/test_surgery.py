@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from spikingjelly.activation_based import functional
 from torch import Tensor, nn
 
+from benchmarks.spines.network import Neurons, SpikingClassifier
 from tests.pruning.networks import BLOCKS, NEURONS, RandomNetwork, random_input
 from vidar_det.detector.network import build_detector, count_params
 from vidar_det.detector.spec import size_spec
@@ -108,6 +109,22 @@ def test_a_flattened_map_loses_all_columns_of_a_channel() -> None:
     kept = np.array([True, False, True])
     narrow = cut(network, groups, kept)
     assert narrow[3].in_features == 8
+    torch.testing.assert_close(run(narrow, x), run(mask(network, groups, kept), x))
+
+
+def test_a_classifier_that_shows_its_picture_again_and_votes_is_cut() -> None:
+    torch.manual_seed(0)
+    network = SpikingClassifier(channels=6, hidden=12, steps=3).eval()
+    for norm in network.norms:
+        nn.init.uniform_(norm.bias, 1.0, 4.0)
+    nn.init.normal_(network.first.weight, 0.05)
+    nn.init.normal_(network.second.weight, 0.5)
+    x = torch.rand(2, 3, 32, 32)
+    groups = find_groups(network, x, leaves=(Neurons,))
+    kept = draw_kept(groups, np.random.default_rng(4))
+    narrow = cut(network, groups, kept)
+    assert groups.count == 6 * 6 + 12
+    assert run(narrow, x).any()
     torch.testing.assert_close(run(narrow, x), run(mask(network, groups, kept), x))
 
 
