@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from vidar_det.pruning.layers import prunable_layers
-from vidar_det.pruning.rewiring import GradientRewiring, Prior
+from vidar_det.pruning.prior import Prior
+from vidar_det.pruning.rewiring import GradientRewiring
 from vidar_det.pruning.schedules import FromRates, Sine, SLats
 from vidar_det.pruning.soft_threshold import ReachSparsity, SoftThreshold
 

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from vidar_det.pruning.layers import measure_sparsity
-from vidar_det.pruning.rewiring import GradientRewiring, Prior
+from vidar_det.pruning.prior import Prior
+from vidar_det.pruning.rewiring import GradientRewiring
 from vidar_det.pruning.schedules import Constant, Lats, Linear, Pgh, Schedule, Sine, SLats
 from vidar_det.pruning.shrinkage import SpineShrinkage
 from vidar_det.pruning.soft_threshold import SoftThreshold

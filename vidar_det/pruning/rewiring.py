@@ -7,70 +7,18 @@ and mean mu pulls it down beside Adam, not through it.
 """
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from vidar_det.errors import ConfigError, TrainingError
-from vidar_det.pruning.layers import prunable_layers
+from vidar_det.pruning.adam import adam_step, check_settings
+from vidar_det.pruning.layers import find_layers, prunable_layers
+from vidar_det.pruning.prior import Prior
 from vidar_det.pruning.resuming import refuse_another
-
-
-@dataclass(frozen=True)
-class Prior:
-    """Laplace prior on the size of spines: what makes them vanish.
-
-    Each step lowers every spine by ``alpha * lr / (1 - beta1^n)``. With the published alpha =
-    1e-3 and p = 0.95 the mean mu is -2303, which no spine comes near: alpha and the length of the
-    run set the sparsity, p does not. To get a sparsity that you name, set ``reach``.
-
-    Attributes:
-        alpha: scale; at ``eps`` of the optimiser or below, there is no prior.
-        p: nominal sparsity, 0.5 or more and below 1; it sets mu alone.
-        reach: asked share of zeros over all rewired weights, above 0 and below 1, or None. The
-            prior's step is then as long as needed: all spines sink by one common amount until at
-            least ``reach * (1 - (1 - n / reach_steps)^3)`` of them are pruned; ``alpha`` counts
-            too.
-        reach_steps: steps in which ``reach`` is reached; from then on it is held.
-
-    Raises:
-        ConfigError: a setting lies outside its range.
-
-    Example:
-        >>> f"{Prior(alpha=1e-3, p=0.95).mean:.1f}"
-        '-2302.6'
-    """
-
-    alpha: float = 1e-3
-    p: float = 0.95
-    reach: float | None = None
-    reach_steps: int = 1
-
-    def __post_init__(self) -> None:
-        if not (math.isfinite(self.alpha) and self.alpha >= 0):
-            raise ConfigError(f"alpha: found {self.alpha}, wanted a finite number, 0 or more")
-        if not 0.5 <= self.p < 1:
-            raise ConfigError(f"p: found {self.p}, wanted 0.5 or more and below 1")
-        if self.reach is not None and not 0 < self.reach < 1:
-            raise ConfigError(f"reach: found {self.reach}, wanted above 0 and below 1")
-        if self.reach_steps < 1:
-            raise ConfigError(f"reach_steps: found {self.reach_steps}, wanted 1 or more")
-
-    @property
-    def mean(self) -> float:
-        """Mu, ``ln(2 (1 - p)) / alpha``; minus infinity where alpha is 0 and p above 0.5."""
-        logarithm = math.log(2 * (1 - self.p))
-        if logarithm == 0:
-            return 0.0
-        return logarithm / self.alpha if self.alpha else -math.inf
-
-    def share(self, steps: int) -> float:
-        """Share of zeros asked for after ``steps``."""
-        left = max(0.0, 1 - steps / self.reach_steps)
-        return (self.reach or 0.0) * (1 - left**3)
 
 
 class GradientRewiring(torch.optim.Optimizer):
@@ -78,13 +26,16 @@ class GradientRewiring(torch.optim.Optimizer):
 
     Use it in place of Adam. The weights are plain at all times: nothing has to be finalised, mixed
     precision scales it as any optimiser, and ``state_dict`` resumes it exactly. An average of the
-    network's states averages the weights: `keep_zeros` prunes it as the network is pruned now.
+    network averages its weights: `finalise` prunes it as the network is pruned now, and
+    `keep_zeros` does so with its state.
 
     Args:
-        network: any network, spiking or not; all its parameters are optimised.
+        network: any network, spiking or not.
         prior: what makes spines vanish.
         layers: names as in `prunable_layers`; None takes every convolution and fully connected
             layer.
+        params: what is optimised, parameters or groups with settings of their own as for any
+            optimiser; None = all parameters of the network.
         lr: learning rate.
         betas: decay of the first and second moment, 0 or more and below 1.
         eps: added to the denominator, above 0.
@@ -93,7 +44,9 @@ class GradientRewiring(torch.optim.Optimizer):
         allow_dead_layers: let a layer lose all its weights; otherwise that is refused.
 
     Raises:
-        ConfigError: unknown layer names or a setting outside its range.
+        ConfigError: unknown layer names, a setting outside its range, or a weight that is frozen,
+            computed, or not among ``params``.
+        PruningError: another module computes with a chosen weight too.
 
     Example:
         >>> network = nn.Linear(2, 1, bias=False)
@@ -113,6 +66,7 @@ class GradientRewiring(torch.optim.Optimizer):
         prior: Prior,
         layers: Sequence[str] | None = None,
         *,
+        params: Iterable[nn.Parameter] | Iterable[dict[str, Any]] | None = None,
         lr: float = 1e-4,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
@@ -120,22 +74,35 @@ class GradientRewiring(torch.optim.Optimizer):
         amsgrad: bool = False,
         allow_dead_layers: bool = False,
     ) -> None:
-        _check_settings(lr, betas, eps, weight_decay)
-        spines = {}
-        for name, layer in prunable_layers(network, layers).items():
-            if "weight" not in layer._parameters:
-                raise ConfigError(f"layers: the weight of {name!r} is computed, wanted a plain one")
-            spines[id(layer.get_parameter("weight"))] = (name, layer.get_parameter("weight"))
-        others = [p for p in network.parameters() if p.requires_grad and id(p) not in spines]
         self.prior, self._allow_dead_layers = prior, allow_dead_layers
-        self._names = [name for name, _ in spines.values()]
-        groups: list[dict[str, Any]] = [
-            {"params": [p for _, p in spines.values()], "rewired": True}
-        ]
-        if others:
-            groups.append({"params": others, "rewired": False})
+        self._names: dict[nn.Parameter, str] = {}
+        for name, layer in prunable_layers(network, layers).items():
+            weight = layer._parameters.get("weight")
+            if weight is None or not weight.requires_grad:
+                found = "computed" if weight is None else "frozen"
+                raise ConfigError(
+                    f"layers: the weight of {name!r} is {found}, wanted a plain one that learns"
+                )
+            self._names[weight] = name
+        if params is None:
+            learns = [p for p in network.parameters() if p.requires_grad]
+            groups = [list(self._names), [p for p in learns if p not in self._names]]
+            params = [{"params": group} for group in groups if group]
         defaults = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}
-        super().__init__(groups, {**defaults, "amsgrad": amsgrad})
+        super().__init__(params, {**defaults, "amsgrad": amsgrad})
+        held = {p for group in self.param_groups for p in group["params"]}
+        for weight, name in self._names.items():
+            if weight not in held:
+                raise ConfigError(f"params: found no weight of {name!r}, wanted all that rewire")
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Optimise more parameters, by plain Adam: what is rewired is settled at the start.
+
+        Raises:
+            ConfigError: a setting lies outside its range.
+        """
+        super().add_param_group(param_group)
+        check_settings(self.param_groups[-1])
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]  # torch overloads on the presence of a closure
@@ -153,14 +120,26 @@ class GradientRewiring(torch.optim.Optimizer):
                 if parameter.grad is None:
                     continue
                 state = self._state_of(parameter, group)
-                move, rate = _adam(parameter, state, group)
-                if group["rewired"]:
+                move, rate = adam_step(parameter, state, group)
+                if parameter in self._names:
                     self._move_spine(state, move, rate, group["eps"])
                 else:
                     parameter.sub_(move)
-        self._sink()
+        self._settle()
         self._connect()
         return loss
+
+    @torch.no_grad()
+    def finalise(self, other: nn.Module | None = None) -> None:
+        """Nothing is to be done to the network.
+
+        Args:
+            other: a copy of it, such as an average: every weight becomes 0 that is 0 in the
+                network now.
+        """
+        if other is not None:
+            for weight, name in self._names.items():
+                other.get_submodule(name).get_parameter("weight").mul_(weight != 0)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on where another run stopped.
@@ -168,15 +147,17 @@ class GradientRewiring(torch.optim.Optimizer):
         Raises:
             CheckpointError: the state is of another optimiser, other layers or another prior.
         """
-        wanted = {"rewired_layers": self._names, "prior": repr(self.prior)}
-        refuse_another("gradient rewiring", state_dict, wanted)
+        wanted = {"rewired_layers": list(self._names.values()), "prior": repr(self.prior)}
+        older = str(state_dict.get("prior")).replace("reach=None, reach_steps=1)", _NO_REACH)
+        refuse_another("gradient rewiring", {**state_dict, "prior": older}, wanted)
         own = {key: state_dict[key] for key in ("state", "param_groups")}
         super().load_state_dict(own)
 
     def state_dict(self) -> dict[str, Any]:
         """State of the optimiser, and what it rewires under which prior."""
         own = super().state_dict()
-        return {**own, "rewired_layers": list(self._names), "prior": repr(self.prior)}
+        names = list(self._names.values())
+        return {**own, "rewired_layers": names, "prior": repr(self.prior)}
 
     def _state_of(self, parameter: nn.Parameter, group: dict[str, Any]) -> dict[str, Any]:
         state: dict[str, Any] = self.state[parameter]
@@ -186,7 +167,7 @@ class GradientRewiring(torch.optim.Optimizer):
             state["exp_avg_sq"] = torch.zeros_like(parameter)
             if group["amsgrad"]:
                 state["max_exp_avg_sq"] = torch.zeros_like(parameter)
-            if group["rewired"]:
+            if parameter in self._names:
                 state["sign"], state["theta"] = parameter.sign(), parameter.abs()
         return state
 
@@ -200,22 +181,25 @@ class GradientRewiring(torch.optim.Optimizer):
 
     def _spines(self) -> list[tuple[str, nn.Parameter, dict[str, Any]]]:
         """Layers that have taken a step: name, weight, state."""
-        parameters = self.param_groups[0]["params"]
-        named = zip(self._names, parameters, strict=True)
-        return [(name, p, self.state[p]) for name, p in named if p in self.state]
+        return [(name, p, self.state[p]) for p, name in self._names.items() if p in self.state]
 
-    def _sink(self) -> None:
-        """Lower all spines by one amount until the asked share is pruned."""
+    def _settle(self) -> None:
+        """Move all spines by one amount if fewer are pruned than is due, or more than asked."""
         states = [state for _, _, state in self._spines()]
         if self.prior.reach is None or not states:
             return
-        sizes = torch.cat([state["theta"].flatten() for state in states])
+        sizes = torch.cat([state["theta"][state["sign"] != 0] for state in states])
+        total = sum(state["theta"].numel() for state in states)
+        dead = total - len(sizes)  # weights that began as 0
         share = self.prior.share(max(state["step"] for state in states))
-        count = math.ceil(share * sizes.numel() - 1e-9)
-        depth = float(sizes.kthvalue(count).values) if count else 0.0
-        if depth > 0:
-            for state in states:
-                state["theta"].sub_(state["sign"].abs(), alpha=depth)
+        least, most = (math.ceil(x * total - 1e-9) - dead for x in (share, self.prior.reach))
+        pruned = int((sizes <= 0).sum())
+        count = min(max(pruned, least), most)
+        if count == pruned or count <= 0:
+            return
+        depth = float(sizes.kthvalue(count).values)
+        for state in states:
+            state["theta"].sub_(state["sign"].abs(), alpha=depth)
 
     def _connect(self) -> None:
         """Write the weights of the spines, if every layer keeps some."""
@@ -230,9 +214,19 @@ class GradientRewiring(torch.optim.Optimizer):
             parameter.copy_(state["sign"] * state["theta"].relu())
 
 
+_NO_REACH = "reach=None, reach_steps=None)"
+"""How states name a prior without ``reach``; older ones named one step."""
+
+
 @torch.no_grad()
 def keep_zeros(average: dict[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
     """Averaged state with every weight 0 that is 0 in the network now.
+
+    Names may begin with what a wrapper (`AveragedModel`, `DistributedDataParallel`, `compile`) puts
+    before them, here or there.
+
+    Raises:
+        ConfigError: the average lacks a weight of the network.
 
     Example:
         >>> network = nn.Linear(2, 1, bias=False)
@@ -240,39 +234,15 @@ def keep_zeros(average: dict[str, Tensor], network: nn.Module) -> dict[str, Tens
         >>> keep_zeros({"weight": torch.tensor([[0.5, 0.5]])}, network)
         {'weight': tensor([[0.5000, 0.0000]])}
     """
-    weights = {
-        f"{name}.weight".lstrip("."): p.weight for name, p in prunable_layers(network).items()
-    }
+    weights = {_bare(f"{name}.weight"): p.weight for name, p in find_layers(network).items()}
+    if missing := weights.keys() - {_bare(name) for name in average}:
+        raise ConfigError(f"average: found no {min(missing)!r}, wanted a state of the network")
     return {
-        name: value * (weights[name] != 0) if name in weights else value
+        name: value * (weights[_bare(name)] != 0) if _bare(name) in weights else value
         for name, value in average.items()
     }
 
 
-def _adam(
-    parameter: nn.Parameter, state: dict[str, Any], group: dict[str, Any]
-) -> tuple[Tensor, float]:
-    """Adam's step of a parameter, to be subtracted, and its bias-corrected learning rate."""
-    assert parameter.grad is not None
-    gradient = parameter.grad
-    if group["weight_decay"]:
-        gradient = gradient + group["weight_decay"] * parameter
-    beta1, beta2 = group["betas"]
-    state["step"] += 1
-    state["exp_avg"].mul_(beta1).add_(gradient, alpha=1 - beta1)
-    second = state["exp_avg_sq"].mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
-    if group["amsgrad"]:
-        second = torch.maximum(state["max_exp_avg_sq"], second, out=state["max_exp_avg_sq"])
-    scale = second.sqrt() / math.sqrt(1 - beta2 ** state["step"]) + group["eps"]
-    rate = float(group["lr"]) / (1 - beta1 ** state["step"])
-    return state["exp_avg"] / scale * rate, rate
-
-
-def _check_settings(lr: float, betas: tuple[float, float], eps: float, weight_decay: float) -> None:
-    for name, value in (("lr", lr), ("weight_decay", weight_decay)):
-        if not (math.isfinite(value) and value >= 0):
-            raise ConfigError(f"{name}: found {value}, wanted a finite number, 0 or more")
-    if not eps > 0:
-        raise ConfigError(f"eps: found {eps}, wanted above 0")
-    if not all(0 <= beta < 1 for beta in betas):
-        raise ConfigError(f"betas: found {betas}, wanted 0 or more and below 1")
+def _bare(name: str) -> str:
+    """Name of a parameter without its wrappers."""
+    return re.sub(r"^(module\.|_orig_mod\.|\.)*", "", name)
