@@ -10,13 +10,14 @@ import pytest
 import torch
 
 from tests.detector.exact import exact_network
-from vidar_det.detector import openvino_runtime
+from vidar_det.detector import graphs
 from vidar_det.detector.deployment import DeployedNetwork, pad_counts, rate_table
 from vidar_det.detector.encoding import encode
 from vidar_det.detector.execution import Execution, build_runtime
 from vidar_det.detector.folding import fold
+from vidar_det.detector.graphs import network_digest
 from vidar_det.detector.network import SpikingDetector, build_detector
-from vidar_det.detector.openvino_runtime import OpenVinoRuntime, OpenVinoSettings, network_digest
+from vidar_det.detector.openvino_runtime import OpenVinoRuntime, OpenVinoSettings
 from vidar_det.detector.predictor import Detector, load_detector
 from vidar_det.detector.runtime import CellArrays, TorchRuntime
 from vidar_det.detector.spec import EncodingSpec, size_spec
@@ -41,7 +42,7 @@ def counts(height: int = 60, width: int = 90, seed: int = 0) -> np.ndarray:
 
 FIRST_LOOK = """
 import sys
-import vidar_det.detector.openvino_runtime
+import vidar_det.detector.graphs
 import openvino
 from openvino import opset13
 value = opset13.parameter([4], openvino.Type.f32)
@@ -127,7 +128,7 @@ def test_graphs_are_kept_and_belong_to_their_weights(
     def refuse(*_: object) -> None:
         raise AssertionError("translated again")
 
-    monkeypatch.setattr(openvino_runtime, "translate", refuse)
+    monkeypatch.setattr(graphs, "translate", refuse)
     again = OpenVinoRuntime(network, settings).run(counts(), 32)
     assert np.array_equal(first.scores, again.scores)
 
@@ -149,7 +150,7 @@ def test_threads_may_ask_at_once(network: SpikingDetector, cache: Path) -> None:
 def test_bf16_falls_back_where_the_cpu_has_none(
     network: SpikingDetector, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(openvino_runtime, "has_bf16", lambda: False)
+    monkeypatch.setattr(graphs, "has_bf16", lambda: False)
     runtime = OpenVinoRuntime(network, OpenVinoSettings("bf16", cache=cache, threads=1))
     assert runtime.precision == "f32"
     assert apart(runtime.run(counts(), 32), TorchRuntime(network).run(counts(), 32)) < 1e-3
@@ -158,7 +159,7 @@ def test_bf16_falls_back_where_the_cpu_has_none(
 def test_without_openvino_auto_takes_torch_and_the_name_is_refused(
     network: SpikingDetector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(openvino_runtime, "openvino", None)
+    monkeypatch.setattr(graphs, "openvino", None)
     assert isinstance(build_runtime(network), TorchRuntime)
     with pytest.raises(ConfigError, match="runtime 'openvino': not installed; pip install"):
         build_runtime(network, Execution("openvino"))

@@ -1,12 +1,18 @@
 """Eight bits for a weight, and none lost where eight are enough."""
 
+import pytest
 import torch
 from torch import nn
 
 from vidar_det.detector.folding import fold
 from vidar_det.detector.network import build_detector
+from vidar_det.detector.openvino_runtime import OpenVinoRuntime, OpenVinoSettings
 from vidar_det.detector.quantisation import QuantisedConvolution, quantise
-from vidar_det.detector.spec import size_spec
+from vidar_det.detector.spec import DetectorSpec, EncodingSpec, NeuronSpec, size_spec
+from vidar_det.errors import ConfigError
+
+LEVELS = size_spec("nano", neuron=NeuronSpec(levels=300))
+RELU = size_spec("nano", encoding=EncodingSpec(steps=1), neuron=NeuronSpec(kind="relu"))
 
 
 def spikes() -> torch.Tensor:
@@ -42,3 +48,17 @@ def test_light_and_read_outs_keep_their_precision() -> None:
     heads = {f"head.{kind}.{level}.read" for kind in ("boxes", "scores") for level in range(3)}
     assert plain == {"backbone.stem", *heads}
     assert not any(isinstance(part, QuantisedConvolution) for part in folded.modules())
+
+
+@pytest.mark.parametrize(("spec", "found"), [(LEVELS, "levels=300"), (RELU, "kind='relu'")])
+def test_what_does_not_fit_into_eight_bits_is_refused(spec: DetectorSpec, found: str) -> None:
+    network = build_detector(spec).eval()
+    with pytest.raises(ConfigError, match=f"precision 'int8': found .*{found}.*255 levels"):
+        quantise(fold(network))
+    pytest.importorskip("openvino", reason="OpenVINO is not installed")
+    with pytest.raises(ConfigError, match=f"precision 'int8': found .*{found}"):
+        OpenVinoRuntime(network, OpenVinoSettings("int8"))
+
+
+def test_as_many_levels_as_fit_are_quantised() -> None:
+    quantise(fold(build_detector(size_spec("nano", neuron=NeuronSpec(levels=255)))))

@@ -3,13 +3,9 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from vidar_det.detector.graphs import has_openvino
 from vidar_det.detector.network import SpikingDetector
-from vidar_det.detector.openvino_runtime import (
-    OpenVinoRuntime,
-    OpenVinoSettings,
-    Precision,
-    has_openvino,
-)
+from vidar_det.detector.openvino_runtime import OpenVinoRuntime, OpenVinoSettings, Precision
 from vidar_det.detector.runtime import Runtime, TorchRuntime, set_torch_threads
 from vidar_det.errors import ConfigError
 

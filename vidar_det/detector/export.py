@@ -18,8 +18,8 @@ import torch
 
 from vidar_det.detector.deployment import DeployedNetwork, pad_counts, rate_table
 from vidar_det.detector.encoding import padded_size
+from vidar_det.detector.graphs import has_openvino, translate
 from vidar_det.detector.network import SpikingDetector
-from vidar_det.detector.openvino_runtime import has_openvino, translate
 from vidar_det.errors import ConfigError
 from vidar_det.outputs import atomic_path
 

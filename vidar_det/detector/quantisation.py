@@ -7,6 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from vidar_det.detector.network import SpikingDetector
+from vidar_det.detector.spec import DetectorSpec
+from vidar_det.errors import ConfigError
 
 LARGEST_WEIGHT, LARGEST_COUNT = 127, 255
 
@@ -54,6 +56,9 @@ def quantise(folded: SpikingDetector) -> SpikingDetector:
     Returns:
         A copy.
 
+    Raises:
+        ConfigError: see ``check_quantisable``.
+
     Example:
         >>> from vidar_det.detector.folding import fold
         >>> from vidar_det.detector.network import build_detector
@@ -62,9 +67,27 @@ def quantise(folded: SpikingDetector) -> SpikingDetector:
         >>> type(quantised.neck.stride16).__name__
         'QuantisedConvolution'
     """
+    check_quantisable(folded.spec)
     network = copy.deepcopy(folded)
     for name, part in list(network.named_modules()):
         path, _, last = name.rpartition(".")
         if isinstance(part, nn.Conv2d) and name != "backbone.stem" and last != "read":
             setattr(network.get_submodule(path), last, QuantisedConvolution(part))
     return network
+
+
+def check_quantisable(spec: DetectorSpec) -> None:
+    """Refuse a network whose maps do not fit into 8 bits.
+
+    Raises:
+        ConfigError: its neurons fire no whole numbers, or more than 255 at once.
+
+    Example:
+        >>> from vidar_det.detector.spec import size_spec
+        >>> check_quantisable(size_spec("nano"))
+    """
+    neuron = spec.neuron
+    if neuron.kind != "ilif" or neuron.levels > LARGEST_COUNT:
+        raise ConfigError(
+            f"precision 'int8': found {neuron}, wanted ilif of at most {LARGEST_COUNT} levels"
+        )

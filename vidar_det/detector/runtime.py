@@ -54,6 +54,11 @@ class Runtime(Protocol):
     network: SpikingDetector
     side_by_side: int
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Where it does not run as it was asked to, in words; it may know after its first run."""
+        ...
+
     def describe(self) -> RuntimeRecord:
         """Say what the network runs in."""
         ...
@@ -82,6 +87,7 @@ class TorchRuntime:
         self.side_by_side = 1  # torch's own threads share the work of one window
         self.device = torch.device(device)
         self.network = network.to(self.device)
+        self.warnings: tuple[str, ...] = ()
 
     def describe(self) -> RuntimeRecord:
         """See ``Runtime``."""

@@ -13,8 +13,9 @@ import torch
 
 from vidar_det.detector.encoding import encode
 from vidar_det.detector.execution import Execution, build_runtime
+from vidar_det.detector.graphs import has_bf16, has_openvino
 from vidar_det.detector.network import SpikingDetector, count_params
-from vidar_det.detector.openvino_runtime import Precision, has_bf16, has_openvino
+from vidar_det.detector.openvino_runtime import Precision
 from vidar_det.detector.operations import count_macs
 from vidar_det.detector.predictor import Detector
 from vidar_det.detector.threads import available_cpus
