@@ -1,17 +1,21 @@
 """Costs of cut networks, foretold and counted."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from spikingjelly.activation_based import functional, layer, neuron
 from torch import nn
 
 from tests.pruning.networks import BLOCKS, RandomNetwork, random_input
 from vidar_det.detector.network import build_detector
 from vidar_det.detector.network import count_params as count_numbers
+from vidar_det.detector.neurons import ILIF
 from vidar_det.detector.operations import count_operations
-from vidar_det.detector.spec import size_spec
+from vidar_det.detector.spec import NeuronSpec, size_spec
 from vidar_det.errors import PruningError
 from vidar_det.pruning.costs import CostModel, count_macs, count_params, measure_synops
 from vidar_det.pruning.groups import ChannelGroups, find_groups
@@ -82,6 +86,79 @@ def test_synops_are_those_of_the_network_and_foretell_silent_readers(detector) -
     assert costs.total(kept) == sum(layer.synops for layer in zeros.convolutions)
 
 
+def count_additions(network: nn.Module, x: torch.Tensor, names: list[str]) -> float:
+    """Additions in layers of a network, one for each spike and weight that carries it."""
+    added = 0.0
+
+    def watch(part: nn.Module, args: tuple[torch.Tensor], _: torch.Tensor) -> None:
+        nonlocal added
+        twin = copy.deepcopy(part)
+        nn.init.ones_(twin.weight)
+        if twin.bias is not None:
+            nn.init.zeros_(twin.bias)
+        with torch.no_grad():
+            added += float(twin.forward(args[0]).sum())
+
+    hooks = [network.get_submodule(name).register_forward_hook(watch) for name in names]
+    network(x)
+    functional.reset_net(network)
+    for hook in hooks:
+        hook.remove()
+    return added
+
+
+def test_synops_of_multi_step_layers_and_linear_ones_are_counted() -> None:
+    torch.manual_seed(0)
+    how = {"step_mode": "m"}
+    network = nn.Sequential(
+        *(layer.Conv2d(1, 4, 3, bias=False, **how), neuron.LIFNode(v_threshold=0.1, **how)),
+        *(layer.Conv2d(4, 6, 3, stride=2, padding=1, **how), layer.BatchNorm2d(6, **how)),
+        *(neuron.LIFNode(v_threshold=0.05, **how), layer.Flatten(**how)),
+        *(layer.Linear(6 * 9, 5, **how), neuron.LIFNode(v_threshold=0.05, **how)),
+    )
+    x = torch.randint(0, 2, (4, 2, 1, 8, 8)).float()
+    groups = find_groups(network.eval(), x)
+    costs = measure_synops(network, groups, [x, x])
+    assert costs.total() == count_additions(network, x, ["2", "6"]) > 0
+    assert count_additions(network, x, ["0"]) > 0  # whole numbers, but light
+    assert costs.total(kept=np.zeros(groups.count, bool)) == 0
+    find_groups(network, x)  # no neuron holds a state
+
+
+def test_a_read_out_of_the_mean_over_steps_counts_each_spike() -> None:
+    class Mean(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.fire = nn.Linear(3, 8), neuron.LIFNode(v_threshold=0.1, step_mode="m")
+            self.read = layer.Linear(8, 5, step_mode="m")
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.read(self.fire(self.first(x)).mean(0))
+
+    torch.manual_seed(0)
+    network, x = Mean().eval(), torch.rand(4, 1, 3)
+    costs = measure_synops(network, find_groups(network, x), [x])
+    assert costs.total() == pytest.approx(4 * count_additions(network, x, ["read"]))
+    assert costs.total() > 0
+
+
+def test_synops_are_counted_where_no_input_may_go() -> None:
+    class Indexed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.second = nn.Conv2d(1, 4, 1), nn.Conv2d(2, 3, 1)
+            self.fire = ILIF(NeuronSpec(), steps=2)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.second(self.fire(self.first(x))[:, :2])
+
+    torch.manual_seed(0)
+    network, x = Indexed().eval(), torch.rand(2, 1, 4, 4)
+    nn.init.ones_(network.first.bias)
+    costs = measure_synops(network, find_groups(network, x), [x])
+    assert costs.total() == count_additions(network, x, ["second"]) > 0
+
+
 def test_marginal_costs_are_what_the_loss_of_one_group_saves(detector) -> None:
     network, groups, _ = detector
     for costs in (count_params(network, groups), count_macs(groups)):
@@ -96,5 +173,5 @@ def test_synops_without_windows_or_spikes_are_refused(detector) -> None:
     with pytest.raises(PruningError, match="found no window"):
         measure_synops(network, groups, [])
     plain = nn.Sequential(nn.Conv2d(2, 2, 1), nn.Conv2d(2, 1, 1))
-    with pytest.raises(PruningError, match="no convolution sees spikes"):
+    with pytest.raises(PruningError, match="found no spikes on these windows"):
         measure_synops(plain, find_groups(plain, x), [x])

@@ -1,18 +1,25 @@
 """Groups come in; what a network costs with any of them kept goes out: params, MACs or SynOps."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 from torch.nn import functional
 
 from vidar_det.errors import PruningError
 from vidar_det.pruning.groups import STAYS, ChannelGroups, GroupedLayer
+from vidar_det.pruning.shadow_layers import SPATIAL
+from vidar_det.pruning.tracing import reset_neurons
 
+_CONVOLVE: Mapping[int, Callable[..., Tensor]] = {
+    1: functional.conv1d,
+    2: functional.conv2d,
+    3: functional.conv3d,
+}
 Unit = Literal["params", "macs", "synops"]
 
 
@@ -121,70 +128,93 @@ def measure_synops(
     would cost without some of its channels, and an estimate for the network that is trained on.
 
     Args:
-        network: as the groups were found on, in evaluation mode, with 2-D convolutions.
+        network: as the groups were found on, in evaluation mode. Neurons that hold a state are
+            reset before and after each window.
         groups: its groups.
         windows: inputs; each call is one window.
 
     Returns:
-        The cost per window. Convolutions whose inputs are not whole numbers (the first one, that
-        sees light) add none.
+        The cost per window, of convolutions and linear layers. Those that see the input itself add
+        none: light multiplies every weight, even where its values are whole numbers. Nor do those
+        that see numbers that are not whole.
 
     Raises:
-        PruningError: there is no window, or no convolution sees spikes.
+        PruningError: there is no window, or no layer sees spikes.
     """
-    convolutions = {name: part for name, part in network.named_modules() if type(part) is nn.Conv2d}
-    landed = {name: np.zeros(part.in_channels) for name, part in convolutions.items()}
-    analogue: set[str] = set()
-    rows = 0
+    layers = {layer.name: layer for layer in groups.layers if layer.weights_per_pair}
+    landed: dict[str, NDArray[np.float64]] = {}
+    analogue = layers.keys() - _names_behind_modules(groups)
+    rows = count = 0
 
-    def watch(name: str, conv: nn.Conv2d, x: Tensor) -> None:
+    def watch(name: str, layer: nn.Module, given: tuple[Tensor, ...]) -> None:
+        nonlocal rows
+        (x,) = given
+        folds = getattr(layer, "step_mode", "s") == "m" and x.ndim > 2
+        x = x.flatten(0, 1) if folds else x
+        rows = max(rows, len(x))
         spikes = x.double() * (rows // len(x))  # a read-out sees the mean over steps
         if not torch.allclose(spikes, spikes.round(), rtol=0, atol=1e-3):
             analogue.add(name)
-        landed[name] += _landings(conv, spikes.round())
+        landed[name] = landed.get(name, np.zeros(1)) + _landings(layer, spikes.round())
 
     hooks = [
-        part.register_forward_hook(lambda conv, args, _, name=name: watch(name, conv, args[0]))
-        for name, part in convolutions.items()
+        network.get_submodule(name).register_forward_pre_hook(
+            lambda layer, args, kwargs, name=name: watch(name, layer, (*args, *kwargs.values())),
+            with_kwargs=True,
+        )
+        for name in layers
     ]
-    count = 0
     try:
         for window in windows:
-            rows, count = len(window), count + 1
+            rows, count = 1, count + 1
+            reset_neurons(network)
             network(window)
     finally:
+        reset_neurons(network)
         for hook in hooks:
             hook.remove()
     if not count:
         raise PruningError("SynOps: found no window to measure on, wanted at least one")
     spiking = {name: seen / count for name, seen in landed.items() if name not in analogue}
-    layers = [
-        layer
-        for layer in groups.layers
-        if layer.name in spiking and (layer.ins is None or (layer.ins != STAYS).any())
-    ]
-    if not sum(float(spiking[layer.name].sum()) for layer in layers):
-        raise PruningError("SynOps: no convolution sees spikes on these windows")
-    return CostModel("synops", groups.count, tuple(_synops_term(one, spiking) for one in layers))
+    if not any(seen.any() for seen in spiking.values()):
+        raise PruningError(
+            "SynOps: found no spikes on these windows: behind the first layer, all inputs are 0 or "
+            "no whole numbers"
+        )
+    terms = tuple(_synops_term(layers[name], seen) for name, seen in spiking.items())
+    return CostModel("synops", groups.count, terms)
 
 
-def _synops_term(layer: GroupedLayer, landed: Mapping[str, NDArray[np.float64]]) -> CostTerm:
-    seen = landed[layer.name]
+def _names_behind_modules(groups: ChannelGroups) -> set[str]:
+    """Name the modules that see more than the input, pooled or resized at most."""
+    behind: set[fx.Node] = set()
+    for node in groups.graph.graph.nodes:
+        for source in node.all_input_nodes:
+            module = source.op == "call_module" and groups.graph.get_submodule(str(source.target))
+            if source in behind or (module and not isinstance(module, SPATIAL)):
+                behind.add(node)
+    return {str(node.target) for node in behind if node.op == "call_module"}
+
+
+def _synops_term(layer: GroupedLayer, landed: NDArray[np.float64]) -> CostTerm:
     if layer.ins is None:  # depthwise: each output sees one input
-        copies = len(layer.outs) // len(seen)
-        return CostTerm(np.array([STAYS]), layer.outs, np.repeat(seen, copies))
-    return CostTerm(layer.outs, layer.ins, seen)
+        copies = len(layer.outs) // len(landed)
+        return CostTerm(np.array([STAYS]), layer.outs, np.repeat(landed, copies))
+    return CostTerm(layer.outs, layer.ins, landed)
 
 
-def _landings(conv: nn.Conv2d, spikes: Tensor) -> NDArray[np.float64]:
-    """Count, by input channel, the places in an output map that its spikes reach."""
-    kernel = torch.ones(spikes.shape[1], 1, *conv.kernel_size, dtype=spikes.dtype)
-    reached = functional.conv2d(
+def _landings(layer: nn.Module, spikes: Tensor) -> NDArray[np.float64]:
+    """Count, by input channel, the outputs of one output channel that its spikes reach."""
+    if isinstance(layer, nn.Linear):
+        return cast("NDArray[np.float64]", spikes.flatten(0, -2).sum(0).cpu().numpy())
+    conv = cast(nn.Conv2d, layer)
+    kernel = torch.ones(spikes.shape[1], 1, *conv.kernel_size).to(spikes)
+    reached = _CONVOLVE[len(conv.kernel_size)](
         spikes.sum(0, keepdim=True),
         kernel,
         stride=conv.stride,
-        padding=cast("tuple[int, int]", conv.padding),
+        padding=conv.padding,
         dilation=conv.dilation,
         groups=spikes.shape[1],
     )
-    return cast("NDArray[np.float64]", reached.sum((0, 2, 3)).numpy())
+    return cast("NDArray[np.float64]", reached[0].flatten(1).sum(1).cpu().numpy())

@@ -69,6 +69,13 @@ def trace(network: nn.Module, example: Tensor, leaves: Sequence[type[nn.Module]]
     return Trace(graph, tuple(layers), tuple(splits), shadows.slots)
 
 
+def reset_neurons(network: nn.Module) -> None:
+    """Let SpikingJelly's neurons forget their last input."""
+    for module in network.modules():
+        if isinstance(module, MemoryModule):
+            module.reset()
+
+
 def _refuse_shared_weights(network: nn.Module) -> None:
     owners: dict[nn.Parameter, str] = {}
     for name, module in network.named_modules():
@@ -94,9 +101,7 @@ def _follow(
     try:
         shadows.run(example)
     finally:
-        for module in twin.modules():
-            if isinstance(module, MemoryModule):
-                module.reset()
+        reset_neurons(twin)
     return graph, shadows
 
 
