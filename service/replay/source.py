@@ -6,7 +6,7 @@ from pathlib import Path
 from service.recordings import open_clip
 from service.replay.pictures import Lightbox
 from vidar_det.errors import FormatError, SourceError
-from vidar_det.spikes.recording import recording_files, reopen
+from vidar_det.spikes.recording import recording_files
 from vidar_det.spikes.sidecar import RecordingOptions
 from vidar_det.spikes.stream import SpikeStream
 
@@ -64,7 +64,7 @@ class ReplaySource:
             return None
         if identity != reel.identity or size < self._size:
             return self.open()
-        recording = reopen(reel.recording)  # a guess at its geometry holds, however it grows
+        recording = open_clip(self.path, RecordingOptions(), self._max_pixels)
         self._size = size
         if len(recording) == len(reel.recording):
             return None
