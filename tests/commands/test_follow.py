@@ -133,3 +133,18 @@ def test_only_one_recording_is_followed(whole: Path, tmp_path: Path) -> None:
     done = CliRunner().invoke(app, words)
     assert done.exit_code == 2
     assert "--follow takes one recording" in done.stderr
+
+
+def test_a_precision_that_the_cpu_lacks_is_told(
+    whole: Path, fresh_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("openvino", reason="OpenVINO is not installed")
+    monkeypatch.setattr("vidar_det.detector.graphs.has_bf16", lambda: False)
+    words = ("predict", whole, "--follow", "--timeout", "0.05", "--weights", fresh_weights)
+    words = (*words, "--precision", "bf16", "--out", tmp_path / "out")
+    done = CliRunner().invoke(app, [str(word) for word in words])
+    assert done.exit_code == 0
+    assert "this CPU has none" in done.stderr
+    document = json.loads((tmp_path / "out/predictions.json").read_text())
+    assert "precision 'bf16': this CPU has none" in " ".join(document["warnings"])
+    assert document["model"]["precision"] == "float32"

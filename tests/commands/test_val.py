@@ -242,3 +242,17 @@ def test_the_command_compares_with_weights_and_with_predictions(
     missing = CliRunner().invoke(app, [*told, "--compare", str(tmp_path / "none.json")])
     assert missing.exit_code == 1
     assert "none.json: cannot be read" in missing.stderr
+
+
+def test_a_precision_that_the_cpu_lacks_is_told(
+    dataset: Path, fresh_weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("openvino", reason="OpenVINO is not installed")
+    monkeypatch.setattr("vidar_det.detector.graphs.has_bf16", lambda: False)
+    words = ("val", "--data", dataset, "--weights", fresh_weights, "--precision", "bf16", "--json")
+    done = CliRunner().invoke(app, [str(word) for word in words])
+    assert done.exit_code == 0
+    assert "this CPU has none" in done.stderr
+    document = json.loads(done.stdout)
+    assert document["precision"] == "float32"
+    assert document["runtime"].startswith("OpenVINO 20")

@@ -14,7 +14,7 @@ from vidar_det.detections.predictions import (
 )
 from vidar_det.errors import LabelError
 
-MODEL = ModelRecord("nano", "abc123", params=520_000, time_steps=2)
+MODEL = ModelRecord("nano", "abc123", 520_000, 2, runtime="OpenVINO 2026.4", precision="float32")
 CLIP = ClipRecord(400, 250, planes=128, rate_hz=20_000.0, layout="plain", flip="ud")
 WINDOWS = (WindowRecord(0, 0, 64, 0.0), WindowRecord(1, 64, 64, 3200.0))
 TIMING = TimingRecord(decode=3.1, inference=41.0, total=52.7)
@@ -31,7 +31,14 @@ def test_the_envelope_holds_what_the_contract_names() -> None:
         MODEL, CLIP, ("person",), WINDOWS, detections, TIMING, ("3 bytes trail",)
     )
     assert json.loads(json.dumps(predictions.to_json())) == {
-        "model": {"name": "nano", "version": "abc123", "params": 520_000, "time_steps": 2},
+        "model": {
+            "name": "nano",
+            "version": "abc123",
+            "params": 520_000,
+            "time_steps": 2,
+            "runtime": "OpenVINO 2026.4",
+            "precision": "float32",
+        },
         "clip": {
             "width": 400,
             "height": 250,

@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from vidar_det.detector.clip_prediction import ClipPrediction, Question, class_ids_of
+from vidar_det.detector.execution import Execution
 from vidar_det.detector.predictor import Detector, Thresholds, load_detector
 from vidar_det.errors import LabelError, RangeError
 from vidar_det.spikes.recording import open_recording
@@ -46,3 +47,16 @@ def test_an_unknown_class_is_refused_with_the_nearest() -> None:
     with pytest.raises(LabelError, match=r"'vehicles' is unknown.*did you mean 'vehicle'"):
         class_ids_of(["vehicles"], ["person", "vehicle"])
     assert class_ids_of([], ["person", "vehicle"]) == [0, 1]
+
+
+def test_a_precision_that_the_cpu_lacks_is_told_with_what_ran_instead(
+    clip: Path, fresh_weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("openvino", reason="OpenVINO is not installed")
+    monkeypatch.setattr("vidar_det.detector.graphs.has_bf16", lambda: False)
+    fallen = load_detector(str(fresh_weights), execution=Execution("openvino", "bf16"))
+    frame = ClipPrediction(fallen, open_recording(clip), Question()).frame()
+    assert frame.model.runtime.startswith("OpenVINO 20")
+    assert frame.model.precision == "float32"
+    told = "precision 'bf16': this CPU has none, 'f32' was computed instead"
+    assert told in frame.warnings

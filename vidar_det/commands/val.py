@@ -23,6 +23,7 @@ from vidar_det.datasets.windows import Recordings
 from vidar_det.detections.boxes import Detections
 from vidar_det.detections.labels import LabelReport, Labels
 from vidar_det.detector.predictor import Detector
+from vidar_det.detector.runtime import RuntimeRecord
 from vidar_det.errors import LabelError
 from vidar_det.evaluation.accuracy import AccuracyReport
 from vidar_det.evaluation.assessment import Assessment, assess
@@ -46,7 +47,9 @@ class ValSummary:
         split: the split.
         assessment: all figures of its accuracy.
         labels: boxes that were dropped or are doubtful.
+        ran: what the detector ran in.
         cost: what it costs to run; None where no report was asked for.
+        doubts: where it did not run as it was asked to, in words.
     """
 
     weights: str
@@ -54,7 +57,9 @@ class ValSummary:
     split: str
     assessment: Assessment
     labels: LabelReport
+    ran: RuntimeRecord
     cost: Cost | None = None
+    doubts: tuple[str, ...] = ()
 
     @property
     def accuracy(self) -> AccuracyReport:
@@ -63,14 +68,20 @@ class ValSummary:
 
     def to_json(self) -> dict[str, Any]:
         """Give ``mAP, mAP50, per_class, ...`` and where they come from, ready for JSON."""
-        origin = {"weights": self.weights, "data": self.data, "split": self.split}
+        origin = {
+            "weights": self.weights,
+            "runtime": self.ran.name,
+            "precision": self.ran.precision,
+            "data": self.data,
+            "split": self.split,
+        }
         labels = dataclasses.asdict(self.labels) | {"notes": list(self.labels.notes)}
         cost = {} if self.cost is None else {"cost": self.cost.to_mapping()}
         return self.assessment.to_json() | origin | {"conf": SCORED_CONF, "labels": labels} | cost
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What the labels' reader met and what the figures lack, one sentence each."""
+        """What the labels' reader and the runtime met and what the figures lack, in sentences."""
         empty = [name for name, found in self.accuracy.per_class.items() if not found.objects]
         sentences = [f"class {name!r} has no boxes to find here" for name in empty]
         nameless = sum(not scene_of(image) for image in self.assessment.judgement.images)
@@ -79,7 +90,7 @@ class ValSummary:
                 f"{nameless:,} images name no scene: each recording counts as one, so intervals "
                 "are too narrow where several show the same place"
             )
-        return (*self.labels.warnings, *sentences)
+        return (*self.labels.warnings, *self.doubts, *sentences)
 
 
 @dataclass(frozen=True)
@@ -160,8 +171,10 @@ def validate(
         assessment = assess(images, detector.spec.classes, rival)
         tells = folder is not None and settings.report
         cost = measure_split_cost(detector, labels.images, show) if tells else None
-        where = detector.name, str(data), settings.split
-        summary = ValSummary(*where, assessment, labels.report, cost)
+        where, runtime = (detector.name, str(data), settings.split), detector.runtime
+        summary = ValSummary(
+            *where, assessment, labels.report, runtime.describe(), cost, runtime.warnings
+        )
         if folder is not None:
             found = [image.detections for image in images]
             document = predictions_document(*where, detector.spec.classes, labels.images, found)

@@ -22,12 +22,16 @@ class ModelRecord:
         version: what tells these weights from others of the same name.
         params: how many parameters they have.
         time_steps: network steps for one window (S).
+        runtime: what ran them, such as ``OpenVINO 2026.4.1``; empty where nobody said.
+        precision: of weights and arithmetic, such as ``float32``; likewise.
     """
 
     name: str
     version: str
     params: int
     time_steps: int
+    runtime: str = ""
+    precision: str = ""
 
 
 @dataclass(frozen=True)

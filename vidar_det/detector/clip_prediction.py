@@ -122,9 +122,9 @@ class ClipPrediction:
         return replace(frame, clip=clip, warnings=self._warnings(), request_id=request_id)
 
     def _warnings(self) -> tuple[str, ...]:
-        """What the reader said, windows shorter than the net's own, and what no window covers."""
+        """What reader and runtime said, windows shorter than the net's own, planes in no window."""
         grid, usual = self.grid, self.detector.spec.window
-        warnings = recording_warnings(grid.recording)
+        warnings = (*recording_warnings(grid.recording), *self.detector.runtime.warnings)
         if grid.length < usual:
             short = f"windows of {grid.length} planes gather less light than the net's own {usual}"
             warnings = (*warnings, short)
@@ -147,16 +147,22 @@ def describe_prediction(
         total_s: seconds altogether.
     """
     spent = (times.counting_s, times.inference_s, total_s)
+    ran = detector.runtime.describe()
     return Predictions(
         model=ModelRecord(
-            detector.name, detector.version, detector.params, detector.spec.encoding.steps
+            detector.name,
+            detector.version,
+            detector.params,
+            detector.spec.encoding.steps,
+            ran.name,
+            ran.precision,
         ),
         clip=describe_clip(recording),
         classes=detector.spec.classes,
         windows=(),
         detections=(),
         timing_ms=TimingRecord(*(round(1e3 * seconds, 3) for seconds in spent)),
-        warnings=recording_warnings(recording),
+        warnings=(*recording_warnings(recording), *detector.runtime.warnings),
     )
 
 
