@@ -75,6 +75,10 @@ def test_one_shot_cuts_to_the_budget_and_leaves_the_input_alone(
     assert plan["cost"]["after"] == summary.plan.cost
     page = (tmp_path / "out/plan.md").read_text()
     assert "| backbone.stem + backbone.stages.0.csp.join | 32 |" in page
+    stem = next(layer for layer in summary.plan.layers if layer.name == "backbone.stem.0")
+    assert f"| backbone.stem | 32 | {stem.after} | A |" in page
+    assert f"| backbone.stages.0.csp.join | 32 | {stem.after} | A |" in page
+    assert "| head.scores.0.read | 3 | 3 | stays |" in page
     assert (tmp_path / "out/plan.png").read_bytes()[:4] == b"\x89PNG"
 
 

@@ -96,11 +96,26 @@ def test_a_plan_is_read_back_for_the_same_network_only(detector) -> None:
     network, groups = detector
     model, scores = costs.count_params(network, groups), np.random.default_rng(2).random
     plan = make_plan(groups, scores(groups.count), model, Target("params", 0.4))
-    again = PruningPlan.from_mapping(plan.to_mapping(), groups, model)
+    mapping = plan.to_mapping()
+    del mapping["layers"]  # for people to read
+    again = PruningPlan.from_mapping(mapping, groups, model)
     assert again.to_mapping() == plan.to_mapping()
     for wrong in ({"kept": [groups.count]}, {"kept": [0, 1]}, {"target": {"unit": "params"}}):
         with pytest.raises(ConfigError, match="plan"):
             PruningPlan.from_mapping(plan.to_mapping() | wrong, groups, model)
+
+
+def test_a_plan_tells_the_width_of_every_layer(detector) -> None:
+    network, groups = detector
+    model, scores = costs.count_params(network, groups), np.random.default_rng(3).random
+    plan = make_plan(groups, scores(groups.count), model, Target("params", 0.5))
+    narrow = cut_detector(network, groups, plan.kept)
+    for layer in plan.layers:
+        weights = [one.get_parameter(f"{layer.name}.weight") for one in (network, narrow)]
+        assert [len(weight) for weight in weights] == [layer.before, layer.after]
+    rows = {row["name"]: row for row in plan.to_mapping()["layers"]}
+    assert rows["backbone.stem.0"]["ties"] == rows["backbone.stages.0.csp.join.0"]["ties"] == ["A"]
+    assert rows["head.scores.0.conv.0"]["ties"] == []
 
 
 def test_groups_are_chosen_by_the_names_of_their_layers(detector) -> None:

@@ -149,6 +149,11 @@ class ChannelGroups:
         return named
 
 
+def short_name(name: str) -> str:
+    """Leave out the number that a convolution has within its pair with the normalisation."""
+    return name.removesuffix(".0")
+
+
 def find_groups(
     network: nn.Module, example: Tensor, leaves: Sequence[type[nn.Module]] = ()
 ) -> ChannelGroups:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from vidar_det.errors import ConfigError, PruningError
 from vidar_det.pruning.costs import CostModel, Unit
 from vidar_det.pruning.groups import ChannelGroups, Family
+from vidar_det.pruning.widths import LayerWidth, layer_widths
 
 UNITS: tuple[Unit, ...] = ("params", "macs", "synops")
 
@@ -89,7 +90,7 @@ class PruningPlan:
         target: what was asked.
         dense: cost before.
         cost: cost after.
-        families: of groups.
+        groups: of the network.
     """
 
     kept: NDArray[np.bool_]
@@ -97,7 +98,17 @@ class PruningPlan:
     target: Target
     dense: float
     cost: float
-    families: tuple[Family, ...]
+    groups: ChannelGroups
+
+    @property
+    def families(self) -> tuple[Family, ...]:
+        """Of the groups."""
+        return self.groups.families
+
+    @property
+    def layers(self) -> tuple[LayerWidth, ...]:
+        """Width of every layer before and after."""
+        return layer_widths(self.groups, self.kept)
 
     def to_mapping(self) -> dict[str, object]:
         """Say it in plain types, for JSON."""
@@ -108,6 +119,10 @@ class PruningPlan:
             "families": [
                 {"layers": list(one.layers), "before": len(one.groups), "after": self.width(one)}
                 for one in self.families
+            ],
+            "layers": [
+                {"name": one.name, "before": one.before, "after": one.after, "ties": list(one.ties)}
+                for one in self.layers
             ],
             "kept": np.flatnonzero(self.kept).tolist(),
         }
@@ -127,9 +142,7 @@ class PruningPlan:
             kept[mapping["kept"]] = True
         except (KeyError, TypeError, ValueError, IndexError) as error:
             raise ConfigError(f"plan: {type(error).__name__}: {error}") from error
-        plan = PruningPlan(
-            kept, threshold, target, costs.total(), costs.total(kept), groups.families
-        )
+        plan = PruningPlan(kept, threshold, target, costs.total(), costs.total(kept), groups)
         if plan.to_mapping()["families"] != mapping["families"]:
             raise ConfigError("plan: found another network's families of groups")
         return plan
@@ -187,7 +200,7 @@ def make_plan(
     planner = _Planner(groups.families, scores, costs, rules or PlanRules())
     threshold, widths = planner.bisect(budget, target)
     kept = planner.kept(planner.refill(widths, budget))
-    return PruningPlan(kept, threshold, target, dense, costs.total(kept), groups.families)
+    return PruningPlan(kept, threshold, target, dense, costs.total(kept), groups)
 
 
 class _Planner:

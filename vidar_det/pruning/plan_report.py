@@ -5,8 +5,9 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from vidar_det.outputs import atomic_path
-from vidar_det.pruning.groups import Family
+from vidar_det.pruning.groups import short_name
 from vidar_det.pruning.plan import PruningPlan
+from vidar_det.pruning.widths import LayerWidth
 
 DENSE, KEPT = "#d5d8dc", "#1f6f8b"
 
@@ -15,7 +16,7 @@ def plan_rows(plan: PruningPlan) -> list[list[str]]:
     """Return a row for each family: its layers, channels before and after, and their share."""
     return [
         [
-            " + ".join(_short(name) for name in family.layers),
+            " + ".join(short_name(name) for name in family.layers),
             str(len(family.groups)),
             str(plan.width(family)),
             f"{plan.width(family) / len(family.groups):.0%}",
@@ -24,17 +25,22 @@ def plan_rows(plan: PruningPlan) -> list[list[str]]:
     ]
 
 
-def plan_markdown(plan: PruningPlan) -> str:
-    """Say a plan as a Markdown page.
-
-    Layers in one row are tied through a skip connection: they lose the same channels.
-    """
-    unit = plan.target.unit
-    rows = [
-        "| layers (tied where joined by +) | channels | kept | share |",
-        "|---|---:|---:|---:|",
-        *("| " + " | ".join(row) + " |" for row in plan_rows(plan)),
+def layer_rows(plan: PruningPlan) -> list[list[str]]:
+    """Return a row for each layer: its name, channels before and after, and its ties."""
+    return [
+        [
+            short_name(layer.name),
+            str(layer.before),
+            str(layer.after),
+            _tied(layer),
+        ]
+        for layer in plan.layers
     ]
+
+
+def plan_markdown(plan: PruningPlan) -> str:
+    """Say a plan as a Markdown page: a table by what can only shrink together, one by layer."""
+    unit = plan.target.unit
     return "\n".join(
         [
             "# Pruning plan",
@@ -42,14 +48,25 @@ def plan_markdown(plan: PruningPlan) -> str:
             f"Asked: {unit} = {plan.target.amount:g}. Before: {plan.dense:,.0f} {unit}; after: "
             f"{plan.cost:,.0f} ({plan.cost / plan.dense:.4f}).",
             "",
-            *rows,
+            "| layers (tied where joined by +) | channels | kept | share |",
+            "|---|---:|---:|---:|",
+            *_lines(plan_rows(plan)),
+            "",
+            "## By layer",
+            "",
+            "Layers with the same letter are tied through a skip connection: they lose the same "
+            "channels. What makes the output stays.",
+            "",
+            "| layer | before | after | tied |",
+            "|---|---:|---:|---|",
+            *_lines(layer_rows(plan)),
             "",
         ]
     )
 
 
 def draw_plan(plan: PruningPlan, path: Path) -> None:
-    """Draw the channels of every family before and after.
+    """Draw the channels of every layer before and after, with the letters of their ties.
 
     Args:
         plan: the plan.
@@ -58,18 +75,20 @@ def draw_plan(plan: PruningPlan, path: Path) -> None:
     Raises:
         OutputError: it cannot be written.
     """
-    count = len(plan.families)
-    figure = Figure(figsize=(10, 1.2 + 0.24 * count), layout="constrained")
+    layers = plan.layers
+    rows = range(len(layers))
+    figure = Figure(figsize=(10, 1.5 + 0.2 * len(layers)), layout="constrained")
     axes = figure.subplots()
-    rows = range(count)
-    axes.barh(rows, [len(family.groups) for family in plan.families], color=DENSE, label="before")
-    axes.barh(rows, [plan.width(family) for family in plan.families], color=KEPT, label="kept")
-    axes.set_yticks(rows, [_label(family) for family in plan.families], fontsize=7)
+    axes.barh(rows, [layer.before for layer in layers], color=DENSE, label="before")
+    axes.barh(rows, [layer.after for layer in layers], color=KEPT, label="kept")
+    axes.set_yticks(rows, [short_name(layer.name) for layer in layers], fontsize=7)
+    for row, layer in enumerate(layers):
+        axes.text(layer.before, row, f"  {_tied(layer)}", va="center", fontsize=7)
     axes.invert_yaxis()
     axes.margins(y=0.01)
     axes.legend(loc="lower right", frameon=False)
     axes.set(
-        xlabel="channels",
+        xlabel="channels; layers with the same letter are tied through a skip connection",
         title=f"{plan.target.unit}: {plan.cost / plan.dense:.3f} of {plan.dense:,.0f} left",
     )
     for side in ("top", "right"):
@@ -78,11 +97,9 @@ def draw_plan(plan: PruningPlan, path: Path) -> None:
         figure.savefig(partial, dpi=110, format="png")
 
 
-def _label(family: Family) -> str:
-    tied = len(family.layers) - 1
-    return _short(family.name) + (f"  (+ {tied} tied)" if tied else "")
+def _tied(layer: LayerWidth) -> str:
+    return "stays" if layer.stays else ", ".join(layer.ties)
 
 
-def _short(name: str) -> str:
-    """Leave out the number that a convolution has within its pair with the normalisation."""
-    return name.removesuffix(".0")
+def _lines(rows: list[list[str]]) -> list[str]:
+    return ["| " + " | ".join(row) + " |" for row in rows]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, fx, nn
 
 from vidar_det.errors import PruningError
-from vidar_det.pruning.groups import STAYS, ChannelGroups
+from vidar_det.pruning.groups import ChannelGroups
 from vidar_det.pruning.shadow_layers import CONVOLUTIONS
 
 _COUNTS = {
@@ -138,7 +138,7 @@ def _check(groups: ChannelGroups, kept: NDArray[np.bool_]) -> None:
 
 
 def _present(groups: NDArray[np.int64], kept: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    return np.where(groups == STAYS, True, kept[groups])
+    return np.append(kept, True)[groups]  # the last answers for STAYS, which is -1
 
 
 def _select(tensor: Tensor, dim: int, present: NDArray[np.bool_]) -> Tensor:
