@@ -24,6 +24,7 @@ from service.replay.spotter import Spotter
 from service.replay.strip import rate_strip
 from service.threads import in_thread
 from vidar_det.errors import VidarError
+from vidar_det.spikes.stream import SpikeStream
 
 GROWTH_POLL_S = 0.25
 STRIP_REST_S = 2.0
@@ -81,7 +82,7 @@ class ReplaySession:
             "planes": len(recording),
             "is_in_place": self._clip.is_in_place,
             "warnings": list(note.warnings),
-            "holes": [[hole.index, hole.planes] for hole in recording.holes],
+            "holes": _holes(recording),
         }
         await self._link.say(
             "clip",
@@ -146,7 +147,9 @@ class ReplaySession:
         self._projector.change(reel)
         planes = len(reel.recording)
         if reel.identity == old.identity and planes > len(old.recording):
-            await self._link.say("grown", planes=planes, white=reel.lightbox.white)
+            await self._link.say(
+                "grown", planes=planes, white=reel.lightbox.white, holes=_holes(reel.recording)
+            )
             return
         for spotter in self._spotters:
             spotter.forget()
@@ -155,3 +158,8 @@ class ReplaySession:
     def _ring(self) -> None:
         for spotter in self._spotters:
             spotter.moved.set()
+
+
+def _holes(recording: SpikeStream) -> list[list[int]]:
+    """First plane after each gap, and how many planes are lost."""
+    return [[hole.index, hole.planes] for hole in recording.holes]

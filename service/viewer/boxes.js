@@ -9,7 +9,14 @@
 
 const KEPT_WINDOWS = 8192; // more than the service remembers to have sent
 const TRAIL_WINDOWS = 16;
+const MOST_BEHIND = 64; // windows; boxes older than these would lie beside their objects
 const SAME_OBJECT = 0.5; // overlap
+
+/**
+ * @typedef {object} Look what a model has to say about a moment
+ * @property {number | null} start first plane of its window; null where no whole window is
+ * @property {Sighting | null} sighting null while it is not known
+ */
 
 /** What all models found, as far as the service has told. */
 export class BoxStore {
@@ -43,14 +50,36 @@ export class BoxStore {
   }
 
   /**
-   * What a model found around a plane; null while it is not known.
+   * What a model found around a plane.
    * @param {Model} model
    * @param {import("./clock.js").Clock} clock
    * @param {number} plane
-   * @returns {Sighting | null}
+   * @returns {Look}
    */
   at(model, clock, plane) {
-    return this.windows(model.name).get(clock.windowStart(plane, model.window)) ?? null;
+    const start = clock.wholeWindow(plane, model.window);
+    const sighting = start === null ? null : (this.windows(model.name).get(start) ?? null);
+    return { start, sighting };
+  }
+
+  /**
+   * What a model found last before a plane: at the end of a recording that grows, the window
+   * around it is hardly ever whole, or looked at.
+   * @param {Model} model
+   * @param {import("./clock.js").Clock} clock
+   * @param {number} plane
+   * @returns {Look}
+   */
+  newest(model, clock, plane) {
+    const here = this.at(model, clock, plane);
+    const first = clock.runAround(plane)[0];
+    const last = clock.windowStart(plane, model.window);
+    const oldest = Math.max(first, last - MOST_BEHIND * model.window);
+    for (let start = last; start >= oldest; start -= model.window) {
+      const sighting = this.windows(model.name).get(start);
+      if (sighting) return { start, sighting };
+    }
+    return here.start === null && last > first ? { start: last - model.window, sighting: null } : here;
   }
 
   /**

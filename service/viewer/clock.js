@@ -66,6 +66,17 @@ export class Clock {
   }
 
   /**
+   * The window of detection that holds a plane, if the recording holds all of it.
+   * @param {number} plane
+   * @param {number} length
+   * @returns {number | null} its first plane
+   */
+  wholeWindow(plane, length) {
+    const start = this.windowStart(plane, length);
+    return start + length <= this.runAround(plane)[1] ? start : null;
+  }
+
+  /**
    * Read what somebody typed: a plane, or a time with its unit.
    * @param {string} text
    * @returns {number | null} a plane

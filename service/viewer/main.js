@@ -35,15 +35,16 @@ function say(sentence) {
   if (!sentence && player?.clock) {
     const time = formatTime(player.clock.seconds(player.plane));
     const place = `plane ${formatCount(player.plane)}, ${time}`;
-    words = `${player.isPlaying ? "Playing from" : "At"} ${place}: ${stage.found().words}`;
+    words = `${player.isPlaying ? "Playing from" : "At"} ${place}: ${stage.words(stage.sides()[0])}`;
   }
   setText("status", capitalised(words));
 }
 
 /** Stop where something comes into sight. */
 function pauseOnDetection() {
-  const { boxes, isKnown } = stage.found();
-  if (!isKnown || !player) return;
+  if (!player?.clock) return;
+  const { boxes, isKnown } = stage.sides()[0];
+  if (!isKnown) return;
   const appears = boxes.length > 0 && !hadBoxes;
   hadBoxes = boxes.length > 0;
   if (!appears || !player.isPlaying || !input("pause-on-detection").checked) return;
@@ -51,10 +52,15 @@ function pauseOnDetection() {
   rest();
 }
 
-/** Once the viewer rests, say where, and write it into the address. */
-function rest() {
+/**
+ * Once the viewer rests, say where, and write it into the address.
+ * @param {boolean} [isMoving] the viewer moves still; what comes in meanwhile puts nothing off
+ */
+function rest(isMoving = false) {
+  if (restTimer && !isMoving) return;
   window.clearTimeout(restTimer);
   restTimer = window.setTimeout(() => {
+    restTimer = 0;
     if (!player?.introduction || !player.clock) return;
     showSelection();
     say("");
@@ -67,7 +73,7 @@ function move(action) {
   if (!player) return;
   action(player);
   stage.redraw();
-  rest();
+  rest(true);
 }
 
 function showSelection() {
@@ -80,8 +86,16 @@ function showSelection() {
   setText("selection", `${words.join(". ")}.${player.loop ? "" : " A and B choose others."}`);
 }
 
+function showFacts() {
+  if (!player?.introduction || !player.clock) return;
+  const { width, height, layout, rate_hz: rate } = player.introduction.clip;
+  const length = `${formatCount(player.clock.planes)} planes at ${formatCount(rate)} Hz`;
+  setText("facts", `${width} × ${height} · ${length} · ${layout}`);
+}
+
 function showState() {
   if (!player) return;
+  showFacts();
   panels.showSettings(player);
   showSelection();
   element("side-b").hidden = player.models.length < 2;
@@ -94,7 +108,7 @@ function showClasses() {
 }
 
 function filterChanged() {
-  hadBoxes = stage.found().boxes.length > 0;
+  hadBoxes = stage.sides()[0]?.boxes.length > 0;
   setText("confidence-value", filter.confidence.toFixed(2));
   stage.redraw(true);
 }
@@ -104,9 +118,6 @@ function introduced() {
   const { clip, models, palette } = player.introduction;
   setText("title", clip.name || clip.id.slice(0, 8));
   document.title = `${clip.name || "clip"} – vidar-det`;
-  const size = `${clip.width} × ${clip.height}`;
-  const rate = `${formatCount(clip.planes)} planes at ${formatCount(clip.rate_hz)} Hz`;
-  setText("facts", `${size} · ${rate} · ${clip.layout}`);
   complain(clip.warnings.join(". "));
   panels.listModels(models, player.models);
   panels.paintLegend(palette);
@@ -131,6 +142,7 @@ const hooks = {
   onPicture: () => {
     pauseOnDetection();
     stage.redraw();
+    if (!player?.isPlaying) rest();
   },
   onBoxes: () => {
     pauseOnDetection();
@@ -155,6 +167,7 @@ function showShelf() {
   player = null;
   stage.show(null);
   window.clearTimeout(restTimer);
+  restTimer = 0;
   setText("title", "Clips");
   setText("facts", "");
   document.title = "vidar-det viewer";

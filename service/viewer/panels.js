@@ -132,12 +132,12 @@ function showWindow(player) {
  * @param {string} id of the caption
  * @param {Model | null} model
  * @param {number | undefined} ms of one window
- * @param {string} words what is found just now
+ * @param {string[]} words what is found just now
  */
 export function showCaption(id, model, ms, words) {
   const facts = model
     ? [
-        words,
+        ...words,
         ms === undefined ? "– ms" : `${ms.toFixed(1)} ms a window`,
         model.mAP == null ? "mAP not measured" : `mAP ${model.mAP.toFixed(3)} (${model.scored_on})`,
         `${(model.params / 1e6).toFixed(2)} M parameters`,
@@ -210,4 +210,12 @@ export function countWords(boxes, classes) {
     .filter(([count]) => count)
     .map(([count, name]) => `${count} ${name}${count === 1 ? "" : "s"}`);
   return words.join(", ") || "nothing found";
+}
+
+/**
+ * @param {number} start
+ * @param {number} count
+ */
+export function planesWords(start, count) {
+  return `planes ${formatCount(start)} to ${formatCount(start + count - 1)}`;
 }

@@ -86,6 +86,16 @@ export class Player {
     return this.introduction?.models.find((model) => model.name === name) ?? null;
   }
 
+  /**
+   * What a model found where the viewer looks.
+   * @param {Model} model
+   */
+  sight(model) {
+    const clock = /** @type {Clock} */ (this.clock);
+    if (this.isFollowing) return this.boxes.newest(model, clock, this.plane);
+    return this.boxes.at(model, clock, this.plane);
+  }
+
   opened() {
     this.isConnected = true;
     this.owed = 0;
@@ -114,7 +124,7 @@ export class Player {
     else if (message.type === "boxes") {
       this.boxes.add(message.model, message);
       this.hooks.onBoxes();
-    } else if (message.type === "grown") this.grown(message.planes, message.white);
+    } else if (message.type === "grown") this.grown(message);
     else if (message.type === "ended" && message.generation === this.generation) {
       this.isPlaying = false;
       if (this.clock) this.plane = this.clock.planes - 1;
@@ -141,13 +151,10 @@ export class Player {
     this.wish({ plane: this.plane });
   }
 
-  /**
-   * @param {number} planes
-   * @param {number} white
-   */
-  grown(planes, white) {
+  /** @param {{planes: number, white: number, holes: [number, number][]}} message */
+  grown({ planes, white, holes }) {
     if (!this.clock || !this.introduction) return;
-    this.clock.planes = planes;
+    Object.assign(this.clock, { planes, holes });
     this.introduction.white = white;
     this.hooks.onState();
   }

@@ -10,15 +10,13 @@ import { Strip } from "./strip.js";
  * @typedef {import("./types.js").Model} Model
  * @typedef {import("./player.js").Player} Player
  *
- * @typedef {object} Found
- * @property {Box[]} boxes of the model
- * @property {Box[]} others of the one beside it
- * @property {boolean} isKnown whether the model has looked at this window
- * @property {string} words
+ * @typedef {object} Side one model's share of the moment
+ * @property {Model | null} model
+ * @property {number | null} start of the window that it looked at; null: there is no whole one
+ * @property {boolean} isKnown whether it has looked
+ * @property {Box[]} boxes that the filter lets through
+ * @property {Set<Box>} alone those that the other side does not have
  */
-
-/** @type {Set<Box>} */
-const NONE = new Set();
 
 export class Stage {
   /** @param {import("./types.js").Filter} filter */
@@ -58,50 +56,71 @@ export class Stage {
 
   /**
    * What the chosen models found at this moment, as far as the filter lets it through.
-   * @returns {Found}
+   * @returns {Side[]} one, or two that are compared
    */
-  found() {
-    const { player, filter } = this;
-    if (!player?.clock) return { boxes: [], others: [], isKnown: false, words: "" };
-    const [model, beside] = player.models.map((name) => player.model(name));
-    const sighting = model ? player.boxes.at(model, player.clock, player.plane) : null;
-    const boxes = visible(sighting, filter);
-    const others = beside ? visible(player.boxes.at(beside, player.clock, player.plane), filter) : [];
-    const looking = model ? "still looking" : "";
-    const words = sighting ? panels.countWords(boxes, model?.classes ?? []) : looking;
-    return { boxes, others, isKnown: sighting !== null, words };
+  sides() {
+    const { player } = this;
+    if (!player?.clock) return [];
+    const sides = player.models.map((name) => this.side(player, player.model(name)));
+    if (sides.length < 2) return sides.length ? sides : [this.side(player, null)];
+    const [a, b] = sides;
+    a.alone = disagreeing(a.boxes, b.boxes);
+    b.alone = disagreeing(b.boxes, a.boxes);
+    return sides;
+  }
+
+  /**
+   * @param {Player} player
+   * @param {Model | null} model
+   * @returns {Side}
+   */
+  side(player, model) {
+    const look = model ? player.sight(model) : { start: null, sighting: null };
+    const boxes = visible(look.sighting, this.filter);
+    return { model, start: look.start, isKnown: look.sighting !== null, boxes, alone: new Set() };
+  }
+
+  /**
+   * Say what one side found.
+   * @param {Side} side
+   */
+  words({ model, start, isKnown, boxes }) {
+    if (!model) return "";
+    if (start === null) return "no whole window here";
+    if (!isKnown) return "still looking";
+    const count = panels.countWords(boxes, model.classes);
+    return this.player?.isFollowing ? `${count} in ${panels.planesWords(start, model.window)}` : count;
   }
 
   draw() {
     const { player } = this;
     if (!player?.introduction || !player.clock) return;
-    const { boxes, others } = this.found();
-    const isCompared = player.models.length > 1;
-    const alone = isCompared ? disagreeing(boxes, others) : NONE;
-    const otherAlone = isCompared ? disagreeing(others, boxes) : NONE;
-    const count = alone.size + otherAlone.size;
-    const words = isCompared ? (count ? `${count} differ` : "both agree") : "";
-    this.drawSide("a", player.model(player.models[0]), boxes, alone, words);
-    if (isCompared) this.drawSide("b", player.model(player.models[1]), others, otherAlone, words);
-    panels.listFound(boxes, alone, player.model(player.models[0])?.classes ?? []);
+    const sides = this.sides();
+    const count = sides.reduce((sum, side) => sum + side.alone.size, 0);
+    const words = sides.length > 1 ? (count ? `${count} differ` : "both agree") : "";
+    sides.forEach((side, index) => this.drawSide(index ? "b" : "a", side, words));
+    const { boxes, alone, model } = sides[0];
+    panels.listFound(boxes, alone, model?.classes ?? []);
     panels.showTransport(player);
     if (this.isStripDue) this.drawStrip(player, player.clock.planes);
   }
 
   /**
-   * @param {"a" | "b"} side
-   * @param {Model | null} model
-   * @param {Box[]} boxes
-   * @param {Set<Box>} alone
-   * @param {string} words
+   * @param {"a" | "b"} name
+   * @param {Side} side
+   * @param {string} words on both sides together
    */
-  drawSide(side, model, boxes, alone, words) {
-    const screen = panels.canvas(`canvas-${side}`);
+  drawSide(name, side, words) {
+    const { model, start } = side;
+    const screen = panels.canvas(`canvas-${name}`);
     fit(screen);
-    paint(screen, this.scene(model, boxes, alone));
-    const count = model ? ` of ${model.name}: ${panels.countWords(boxes, model.classes)}` : "";
-    if (screen.ariaLabel !== `Picture with boxes${count}`) screen.ariaLabel = `Picture with boxes${count}`;
-    panels.showCaption(`caption-${side}`, model, this.paces.get(model?.name ?? ""), words);
+    paint(screen, this.scene(side));
+    const found = model ? ` of ${model.name}: ${this.words(side)}` : "";
+    if (screen.ariaLabel !== `Picture with boxes${found}`) screen.ariaLabel = `Picture with boxes${found}`;
+    const isPast = model && start !== null && this.player?.isFollowing;
+    const place = isPast ? panels.planesWords(start, model.window) : "";
+    const told = model && start === null ? "no whole window here" : place;
+    panels.showCaption(`caption-${name}`, model, this.paces.get(model?.name ?? ""), [words, told]);
   }
 
   /**
@@ -115,16 +134,13 @@ export class Stage {
   }
 
   /**
-   * @param {Model | null} model
-   * @param {Box[]} boxes
-   * @param {Set<Box>} alone
+   * @param {Side} side
    * @returns {import("./overlay.js").Scene}
    */
-  scene(model, boxes, alone) {
+  scene({ model, start, boxes, alone }) {
     const player = /** @type {Player} */ (this.player);
     const clip = /** @type {import("./types.js").Introduction} */ (player.introduction).clip;
-    const start = model && player.clock ? player.clock.windowStart(player.plane, model.window) : 0;
-    const hasTrails = model && panels.input("show-trails").checked;
+    const hasTrails = model && start !== null && panels.input("show-trails").checked;
     return {
       picture: player.screen.picture?.source ?? null,
       width: clip.width,
@@ -141,7 +157,6 @@ export class Stage {
 
   /** What is shown of the first model, to be saved. */
   sceneNow() {
-    const { player } = this;
-    return this.scene(player?.model(player.models[0]) ?? null, this.found().boxes, NONE);
+    return { ...this.scene(this.sides()[0]), alone: new Set() };
   }
 }
