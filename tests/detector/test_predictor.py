@@ -7,6 +7,7 @@ import pytest
 from vidar_det import load_detector
 from vidar_det.detections.boxes import Detections
 from vidar_det.detector.checkpoint import save_checkpoint
+from vidar_det.detector.execution import Execution, RuntimeName, build_runtime
 from vidar_det.detector.network import SpikingDetector
 from vidar_det.detector.predictor import Detector, StageTimes, Thresholds
 from vidar_det.detector.runtime import TorchRuntime
@@ -137,3 +138,20 @@ def test_counts_of_another_shape_are_refused(detector: Detector) -> None:
 def test_thresholds_outside_their_range_are_refused(values: dict[str, float]) -> None:
     with pytest.raises(RangeError):
         Thresholds(**values)  # type: ignore[arg-type]  # on purpose
+
+
+@pytest.mark.parametrize("runtime", ["torch", "openvino"])
+def test_counts_that_cannot_be_are_refused(runtime: RuntimeName, detector: Detector) -> None:
+    if runtime == "openvino":
+        pytest.importorskip("openvino", reason="OpenVINO is not installed")
+    built = build_runtime(detector.runtime.network, Execution(runtime, threads=1))
+    seer = Detector(built, detector.spec, "seer", "", 0)
+    counts = np.full((4, HEIGHT, WIDTH), 32, np.int64)
+    seer.predict(counts)
+    with pytest.raises(RangeError, match="found 0 to 33, wanted 0 to 32"):
+        seer.predict(counts + 1)
+    with pytest.raises(RangeError, match="found -1 to 0, wanted 0 to 32"):
+        seer.predict(counts - 33)
+    seer.predict(counts + 1, planes_per_count=64)
+    with pytest.raises(RangeError, match="wanted 0 to 31"):
+        seer.predict(counts, planes_per_count=31)

@@ -119,7 +119,8 @@ class Detector:
             Boxes on the upright picture, best first.
 
         Raises:
-            RangeError: the window's planes do not divide into the network's bins.
+            RangeError: the window's planes do not divide into the network's bins, or a count is
+                none of ``planes_per_count``.
             ShapeError: counts with another number of bins.
 
         Example:
@@ -131,14 +132,15 @@ class Detector:
         bins = self.spec.encoding.bins
         begin = time.perf_counter()
         if isinstance(window, SpikeWindow):
-            planes_per_count = window.length // bins
+            planes = window.length // bins
             counts: NDArray[np.integer[Any]] = window.counts(bins)
         else:
-            counts = window
+            planes, counts = planes_per_count or self.spec.encoding.planes_per_count, window
+            _check_counts(counts, planes)
         if counts.ndim != 3 or len(counts) != bins:
             raise ShapeError(f"counts: found {counts.shape}, wanted ({bins}, H, W)")
         counted = time.perf_counter()
-        cells = self.runtime.run(counts, planes_per_count or self.spec.encoding.planes_per_count)
+        cells = self.runtime.run(counts, planes)
         ran = time.perf_counter()
         height, width = counts.shape[1:]
         detections = decode(
@@ -234,3 +236,10 @@ def load_detector(
     params = count_params(network)
     runtime = build_runtime(network, execution or Execution(device=device))
     return Detector(runtime, network.spec, name, checkpoint.version, params)
+
+
+def _check_counts(counts: NDArray[np.integer[Any]], planes: int) -> None:
+    """A count is looked up in a table of what it stands for, which ends at the planes behind it."""
+    least, most = (int(bound(initial=0)) for bound in (counts.min, counts.max))
+    if least < 0 or most > planes:
+        raise RangeError(f"counts: found {least} to {most}, wanted 0 to {planes} (planes a count)")
