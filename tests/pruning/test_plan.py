@@ -125,8 +125,32 @@ def test_groups_are_chosen_by_the_names_of_their_layers(detector) -> None:
     for family in groups.families:
         whole = all(name.startswith("neck.") for name in family.layers)
         assert (neck[family.groups] == whole).all()
-    with pytest.raises(ConfigError, match=r"found 'nick\.\*', wanted names among"):
-        groups.written_by(["nick.*"])
+
+
+def test_layers_may_be_named_as_a_plan_shows_them(detector) -> None:
+    _, groups = detector
+    stem = groups.families[0]
+    assert stem.layers == ("backbone.stem.0", "backbone.stages.0.csp.join.0")
+    for names in (stem.layers, ("backbone.stem", "backbone.stages.0.csp.join")):
+        assert np.array_equal(np.flatnonzero(groups.written_by(names)), stem.groups)
+    assert groups.written_by(["head.*"]).any()  # what makes the output is no hindrance
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("nick.*", r"found 'nick\.\*', wanted names among: backbone\.stem, backbone"),
+        (
+            "backbone.stem",
+            r"backbone\.stem is tied to backbone\.stages\.0\.csp\.join through a skip connection",
+        ),
+        ("backbone.stages.0.*", r"csp\.join is tied to backbone\.stem through .*: name both"),
+        ("head.scores.0.read", r"head\.scores\.0\.read makes the network's output and stays"),
+    ],
+)
+def test_layers_that_cannot_be_chosen_are_refused(detector, name: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        detector[1].written_by([name])
 
 
 def test_a_target_below_the_floors_names_the_least(detector) -> None:

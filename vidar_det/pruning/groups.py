@@ -127,26 +127,44 @@ class ChannelGroups:
         """Tell which groups only layers of certain names write.
 
         Args:
-            patterns: of the names, as in a shell; empty = all.
+            patterns: of the names, in full or as `short_name` shows them, as in a shell; empty =
+                all.
 
         Returns:
             ``(G,) bool``.
 
         Raises:
-            ConfigError: no layer has such a name.
+            ConfigError: no layer has such a name, it makes the output, or it is tied to a layer
+                that is not named.
         """
-        patterns = patterns or ("*",)
-        names = sorted({name for family in self.families for name in family.layers})
-        for pattern in patterns:
-            if not any(fnmatchcase(name, pattern) for name in names):
-                shown = ", ".join(names)
-                raise ConfigError(f"layers: found {pattern!r}, wanted names among: {shown}")
-        named = np.zeros(self.count, bool)
+        named = {name for pattern in patterns or ("*",) for name in self._named(pattern)}
+        written = np.zeros(self.count, bool)
         for family in self.families:
-            named[family.groups] = all(
-                any(fnmatchcase(name, pattern) for pattern in patterns) for name in family.layers
-            )
-        return named
+            own = [name for name in family.layers if name in named]
+            others = [short_name(name) for name in family.layers if name not in named]
+            if own and others:
+                raise ConfigError(
+                    f"layers: {short_name(own[0])} is tied to {' and '.join(others)} through a "
+                    "skip connection: name both"
+                )
+            written[family.groups] = not others
+        return written
+
+    def _named(self, pattern: str) -> list[str]:
+        """Find the layers that write groups and have such a name."""
+        names = [layer.name for layer in self.layers if layer.weights_per_pair]
+        found = [
+            name
+            for name in names
+            if fnmatchcase(name, pattern) or fnmatchcase(short_name(name), pattern)
+        ]
+        writers = dict.fromkeys(name for family in self.families for name in family.layers)
+        if not found:
+            shown = ", ".join(short_name(name) for name in writers)
+            raise ConfigError(f"layers: found {pattern!r}, wanted names among: {shown}")
+        if not writers.keys() & found:
+            raise ConfigError(f"layers: {pattern} makes the network's output and stays")
+        return found
 
 
 def short_name(name: str) -> str:
