@@ -202,8 +202,9 @@ class Slimming:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         pass
 
-    def finalise(self) -> None:
-        self.hook.remove()
+    def finalise(self, other: nn.Module | None = None) -> None:
+        if other is None:
+            self.hook.remove()
 
 
 def plan_by(

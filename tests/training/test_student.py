@@ -7,13 +7,22 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 from tests.training.test_loop import recipe, weights_of
 from vidar_det.detector.checkpoint import load_network
 from vidar_det.detector.network import SpikingDetector, build_detector
 from vidar_det.detector.spec import size_spec
 from vidar_det.errors import CheckpointError
+from vidar_det.pruning.detectors import detector_groups
+from vidar_det.pruning.group_threshold import GroupThreshold
+from vidar_det.pruning.layers import find_layers, measure_sparsity
+from vidar_det.pruning.prior import Prior
+from vidar_det.pruning.rewiring import GradientRewiring
+from vidar_det.pruning.schedules import Linear, Sine
+from vidar_det.pruning.soft_threshold import SoftThreshold
 from vidar_det.training.loop import RunSpec, train
+from vidar_det.training.recipe import RecipeSpec
 from vidar_det.training.sources import DataRoom, open_data
 from vidar_det.training.start import detector_spec
 from vidar_det.training.student import Student
@@ -40,8 +49,9 @@ class Freeze:
         self.count = state["count"]
         self.start.copy_(state["start"])
 
-    def finalise(self) -> None:
-        self.hook.remove()
+    def finalise(self, other: nn.Module | None = None) -> None:
+        if other is None:
+            self.hook.remove()
 
 
 @pytest.fixture(scope="module")
@@ -57,16 +67,29 @@ def narrow() -> SpikingDetector:
 
 
 def run(
-    room: DataRoom, out: Path, student: Student, resume: bool = False, stop_at: int = 0
+    room: DataRoom,
+    out: Path,
+    student: Student,
+    resume: bool = False,
+    stop_at: int = 0,
+    settings: RecipeSpec | None = None,
 ) -> Path:
     out.mkdir(exist_ok=True)
 
     def report(progress: Any) -> None:
-        if stop_at and progress.phase == 1 and progress.step == stop_at:
+        last = len((settings or recipe()).phases) - 1
+        if stop_at and (progress.phase, progress.step) == (last, stop_at):
             raise KeyboardInterrupt
 
     how = RunSpec(resume=resume, workers=0, student=student)
-    return train(recipe(), room.windows, out, how, report=report)
+    return train(settings or recipe(), room.windows, out, how, report=report, validate=look)
+
+
+def look(network: SpikingDetector) -> dict[str, float]:
+    """Whatever is scored is an ordinary network."""
+    plain = build_detector(network.spec)
+    plain.load_state_dict(network.state_dict())
+    return {"sparsity": measure_sparsity(plain).total}
 
 
 def test_the_students_spec_counts_and_its_weights_are_the_start(
@@ -121,3 +144,92 @@ def test_a_state_without_what_is_attached_is_refused(room: DataRoom, tmp_path: P
     student = Student(narrow(), attach=lambda network, optimizer, _: Freeze(network, optimizer))
     with pytest.raises(CheckpointError, match="nothing was attached"):
         run(room, tmp_path, student, resume=True)
+
+
+def killed_and_resumed(
+    room: DataRoom, folder: Path, student: Student, settings: RecipeSpec, age: Any = dict
+) -> dict[str, torch.Tensor]:
+    """Stop in the last phase, let the attachment's state age, go on; returns the weights."""
+    with pytest.raises(KeyboardInterrupt):
+        run(room, folder, student, stop_at=3, settings=settings)
+    state = torch.load(folder / "state.pt", weights_only=True)
+    torch.save({**state, "attachment": age(state["attachment"])}, folder / "state.pt")
+    return weights_of(run(room, folder, student, resume=True, settings=settings).parent)
+
+
+@pytest.mark.parametrize("keep", [0.0, 0.25])
+def test_a_soft_threshold_prunes_the_average_that_is_scored_and_stored(
+    room: DataRoom, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keep: float
+) -> None:
+    monkeypatch.setattr("vidar_det.training.loop.SAVE_EVERY_S", 0.0)
+    first, second = recipe().phases
+    settings = replace(recipe(), phases=(first, replace(second, keep=keep)))
+
+    def attach(
+        network: SpikingDetector, optimizer: torch.optim.Optimizer, steps: int
+    ) -> SoftThreshold:
+        return SoftThreshold(network, optimizer, Sine(0.005, steps))
+
+    student = Student(narrow(), attach=attach)
+    whole = weights_of(run(room, tmp_path, student, settings=settings).parent)
+    state = torch.load(tmp_path / "state.pt", weights_only=True)
+    assert state["attachment"]["threshold"] == 0.005
+    zeros = 0
+    for name in find_layers(narrow()):
+        spines = state["averaged"][f"{name}.parametrizations.weight.original"]
+        spines = torch.lerp(spines, state["start"][f"{name}.weight"], keep)
+        wanted = spines.sign() * (spines.abs() - 0.005).relu()
+        assert torch.equal(whole[f"{name}.weight"], wanted.half().float())
+        zeros += int((wanted == 0).sum())
+    rows = (tmp_path / "validation.csv").read_text().splitlines()
+    assert all(float(row.split(",")[-1]) > 0.05 for row in rows[1:])
+    assert zeros > 1000
+
+    again = killed_and_resumed(room, tmp_path / "killed", student, settings)
+    assert all(torch.equal(whole[name], value) for name, value in again.items())
+
+
+def test_an_optimiser_that_prunes_takes_the_place_of_the_recipes(
+    room: DataRoom, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vidar_det.training.loop.SAVE_EVERY_S", 0.0)
+
+    def build(network: SpikingDetector, steps: int) -> GradientRewiring:
+        return GradientRewiring(network, Prior(alpha=0.0, reach=0.5, reach_steps=steps))
+
+    student = Student(
+        narrow(), attach=lambda network, optimizer, steps: optimizer, build_optimiser=build
+    )
+    settings = replace(recipe(), phases=recipe().phases[:1])
+    whole = weights_of(run(room, tmp_path, student, settings=settings).parent)
+    network = torch.load(tmp_path / "state.pt", weights_only=True)["network"]
+    zeros = weights = 0
+    for name in find_layers(narrow()):
+        pruned = network[f"{name}.weight"] == 0
+        assert (whole[f"{name}.weight"][pruned] == 0).all()
+        zeros, weights = zeros + int(pruned.sum()), weights + pruned.numel()
+    assert zeros == -(-weights // 2)
+
+    again = killed_and_resumed(room, tmp_path / "killed", student, settings)
+    assert all(torch.equal(whole[name], value) for name, value in again.items())
+
+
+def test_a_group_threshold_of_an_older_version_goes_on_after_a_kill(
+    room: DataRoom, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vidar_det.training.loop.SAVE_EVERY_S", 0.0)
+    groups = detector_groups(narrow(), 64, 96)
+
+    def attach(
+        network: SpikingDetector, optimizer: torch.optim.Optimizer, steps: int
+    ) -> GroupThreshold:
+        return GroupThreshold(network, optimizer, groups, Linear(0.1, steps))
+
+    def age(state: dict[str, Any]) -> dict[str, Any]:
+        known = ("groups", "schedule", "optimizer", "floor", "spines")
+        return {name: state[name] for name in (*known, "steps", "rates", "threshold", "strength")}
+
+    student = Student(narrow(), attach=attach)
+    whole = weights_of(run(room, tmp_path, student).parent)
+    again = killed_and_resumed(room, tmp_path / "killed", student, recipe(), age)
+    assert all(torch.equal(whole[name], value) for name, value in again.items())

@@ -194,8 +194,8 @@ class GradientRewiring(torch.optim.Optimizer):
         share = self.prior.share(max(state["step"] for state in states))
         least, most = (math.ceil(x * total - 1e-9) - dead for x in (share, self.prior.reach))
         pruned = int((sizes <= 0).sum())
-        count = min(max(pruned, least), most)
-        if count == pruned or count <= 0:
+        count = min(max(pruned, least), max(most, 1))
+        if count in (pruned, 0):
             return
         depth = float(sizes.kthvalue(count).values)
         for state in states:

@@ -64,14 +64,21 @@ class Learner:
             self.network.load_state_dict(dict(start))
         self.network.to(processes.device).to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]  # torch's stubs miss it
         self.model = processes.join(self.network, recipe.synchronise_norms)
-        self.optimiser = build_optimiser(self.network, recipe, self.phase)
-        self.averaged = Averaged(self.network, recipe.ema)
         self.teacher: Teacher | None = None
         if student is not None:
             self.teacher = Teacher.of(student, self.phase.steps, processes.device)
+        if student is not None and student.build_optimiser is not None:
+            self.optimiser = student.build_optimiser(self.network, self.steps)
+        else:
+            self.optimiser = build_optimiser(self.network, recipe, self.phase)
         self.attachment = None
         if student is not None and student.attach is not None:
             self.attachment = student.attach(self.network, self.optimiser, self.steps)
+        # what is attached may rename parameters: whatever goes by name begins here
+        self.averaged = Averaged(self.network, recipe.ema)
+        self.kept: dict[str, Tensor] = {}
+        if start is not None and self.phase.keep:
+            self.kept = {name: value.clone() for name, value in self.averaged.state.items()}
 
     @property
     def rate(self) -> float:
@@ -152,20 +159,23 @@ class Learner:
 
     def finish(self) -> dict[str, Tensor]:
         """Let go of the network and return the phase's result, on the CPU."""
+        state = dict(self.averaged.state)
+        for name, value in self.kept.items():
+            if value.is_floating_point():
+                state[name] = torch.lerp(state[name].cpu(), value.cpu(), self.phase.keep)
+        result = self._ordinary(state).state_dict()
         if self.attachment is not None:
             self.attachment.finalise()
-        result = {name: value.cpu() for name, value in self.averaged.state.items()}
-        if self.start is None or not self.phase.keep:
-            return result
-        return {
-            name: torch.lerp(value, self.start[name].cpu(), self.phase.keep)
-            if value.is_floating_point()
-            else value
-            for name, value in result.items()
-        }
+        return {name: value.cpu() for name, value in result.items()}
 
     def averaged_network(self) -> SpikingDetector:
         """Return a copy of the network with the averaged weights, in evaluation mode."""
+        return self._ordinary(self.averaged.state).eval()
+
+    def _ordinary(self, state: Mapping[str, Tensor]) -> SpikingDetector:
+        """Copy the network, with another state and free of what is attached."""
         network = copy.deepcopy(self.network)
-        network.load_state_dict(self.averaged.state)
-        return network.eval()
+        network.load_state_dict(state)
+        if self.attachment is not None:
+            self.attachment.finalise(network)
+        return network
