@@ -203,8 +203,12 @@ def export(
     from vidar_det.commands.export import export_weights
 
     summary = export_weights(weights, form, out, (height, width), precision, overwrite)
-    if summary.difference is not None:
-        show_note(f"ONNX Runtime: scores within {summary.difference:.2g} of PyTorch's")
+    if summary.agreement is not None:
+        found = summary.agreement
+        show_note(
+            f"ONNX Runtime agrees with PyTorch in {1 - found.differing:.1%} of the cells, and "
+            f"finds {found.boxes_found} of its {found.boxes} boxes in the demo"
+        )
     typer.echo(summary.path)
 
 

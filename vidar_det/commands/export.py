@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from vidar_det.detector.agreement import Agreement
 from vidar_det.detector.checkpoint import find_weights, load_network
 from vidar_det.detector.export import ExportFormat, export_onnx, export_openvino
 from vidar_det.errors import ConfigError
@@ -16,12 +17,11 @@ class ExportSummary:
 
     Attributes:
         path: the file.
-        difference: largest difference of a score in ONNX Runtime, as probabilities; None where it
-            was not run.
+        agreement: how ONNX Runtime compares with PyTorch; None where it was not run.
     """
 
     path: Path
-    difference: float | None
+    agreement: Agreement | None
 
 
 def export_weights(
@@ -47,11 +47,12 @@ def export_weights(
 
     Raises:
         CheckpointError: there are no such weights.
-        ConfigError: the suffix or precision does not fit the format, or a package is missing.
-        OutputError: the file exists or cannot be written.
+        ConfigError: the suffix or precision does not fit the format, the network does not fit
+            either, or a package is missing.
+        OutputError: the file exists, cannot be written, or does not say what the network says.
 
     Example:
-        >>> export_weights("nano", "onnx", "nano.onnx").difference  # doctest: +SKIP
+        >>> export_weights("nano", "onnx", "nano.onnx").agreement.differing  # doctest: +SKIP
     """
     path = Path(out)
     if path.suffix != SUFFIXES[form]:
