@@ -1,7 +1,8 @@
 """Every trace of the published methods is reproduced: one case per file, chosen by its name.
 
 The folder is named by VIDAR_GOLDEN_PRUNING. Row t of an array of states is after step t + 1; row t
-of gradients, learning rates and forward weights is what step t + 1 used.
+of gradients, learning rates and forward weights is what step t + 1 used. Traces that are not stored
+here are made of the formulas in plain NumPy, so that every kind is checked everywhere.
 """
 
 import os
@@ -15,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from tests.pruning.made_traces import make_trace
 from vidar_det.pruning.layers import measure_sparsity
 from vidar_det.pruning.prior import Prior
 from vidar_det.pruning.rewiring import GradientRewiring
@@ -41,6 +43,22 @@ def test_a_golden_trace_is_reproduced(path: Path) -> None:
     check = choose_check(path.stem)
     with np.load(path, allow_pickle=False) as archive:
         check(path.stem, dict(archive))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "gradr_amsgrad_made_f64",
+        "gradr_amsgrad_made_f32",
+        "gradr_half_made_f64",
+        "stds_c10_plainST_sine_adam_made",
+        *(f"stds_imagenet_trainloop_{kind}_sgd_made" for kind in ("sine", "linear")),
+        *(f"lats_trainloop_{kind}_made" for kind in ("slats", "lats", "pgh")),
+        *(f"lats_trainloop_{kind}_made_late" for kind in ("slats", "lats", "pgh")),
+    ],
+)
+def test_a_trace_made_of_the_formulas_is_reproduced(name: str) -> None:
+    choose_check(name)(name, make_trace(name))
 
 
 def choose_check(name: str) -> Callable[[str, Arrays], None]:
@@ -90,7 +108,8 @@ def hold(weight: NDArray) -> nn.Module:
 def check_rewiring(name: str, trace: Arrays) -> None:
     layer = hold(trace["w0"])
     prior = Prior(float(trace["alpha"]), float(trace["s"]))
-    np.testing.assert_allclose(prior.mean, trace["mu"], rtol=1e-12)
+    if prior.alpha > trace["eps"]:  # otherwise there is no prior
+        np.testing.assert_allclose(prior.mean, trace["mu"], rtol=1e-12)
     optimizer = GradientRewiring(
         nn.Sequential(layer),
         prior,
@@ -190,9 +209,9 @@ def check_training_loop(name: str, trace: Arrays) -> None:
         momentum=float(trace["momentum"]),
         weight_decay=float(trace["weight_decay"]),
     )
-    thresholds = trace["threshold"]
-    start = int(np.argmax(thresholds > 0)) if thresholds.size else 0
     rates = np.broadcast_to(first_of(trace, "lr", "lrs"), len(trace[f"theta{suffixes[0]}"]))
+    thresholds = fill_up(trace["threshold"], len(rates))
+    start = find_start(thresholds, int(trace["batches"]))
     pruning = None
     for step, rate in enumerate(rates):
         if step == start:
@@ -214,6 +233,25 @@ def check_training_loop(name: str, trace: Arrays) -> None:
             threshold = pruning.threshold if pruning else 0.0
             np.testing.assert_allclose(threshold, thresholds[step], rtol=1e-12, atol=1e-15)
     check_final(trace, pruning, layers, suffixes)
+
+
+def fill_up(thresholds: NDArray, steps: int) -> NDArray:
+    """Thresholds of all steps: those before pruning began may have been left out."""
+    return np.pad(thresholds, (steps - len(thresholds), 0)) if thresholds.size else thresholds
+
+
+def find_start(thresholds: NDArray, batches: int) -> int:
+    """Step with which pruning begins: the first of an epoch, whose threshold may still be 0."""
+    return int(np.argmax(thresholds > 0)) // batches * batches if thresholds.size else 0
+
+
+@pytest.mark.parametrize(
+    ("thresholds", "start"), [([], 0), ([0.1] * 9, 0), ([0, *[0.1] * 8], 0), ([0] * 4 + [0.1], 3)]
+)
+def test_pruning_begins_with_an_epoch(thresholds: list[float], start: int) -> None:
+    found = np.array(thresholds)
+    assert find_start(found, batches=3) == start
+    assert find_start(fill_up(found[start:], len(found)), batches=3) == start
 
 
 def check_inverse(trace: Arrays, threshold: float, suffixes: list[str]) -> None:
@@ -266,12 +304,8 @@ def check_grid(name: str, trace: Arrays) -> None:
         kind, d, column = re.fullmatch(r"softThreshold(|mod|inv)_d([\d.]+)_(y|grad)", key).groups()
         theta = torch.from_numpy(trace["x"]).requires_grad_()
         shrinkage = SpineShrinkage(theta, float(d), plain=kind == "")
-        if kind == "inv":  # it only starts a run, so that nothing ever asks for its gradient
-            value = shrinkage.right_inverse(theta)
-            found = value if column == "y" else None
-        else:
-            value = shrinkage(theta)
-            value.sum().backward()
-            found = value if column == "y" else theta.grad
-        if found is not None:
-            assert_equals(found, trace[key], key)
+        value = shrinkage.right_inverse(theta) if kind == "inv" else shrinkage(theta)
+        value.sum().backward()
+        found = value if column == "y" else theta.grad
+        assert found is not None
+        assert_equals(found, trace[key], key)

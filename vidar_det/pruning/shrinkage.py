@@ -65,7 +65,7 @@ class SpineShrinkage(nn.Module):
 
     def right_inverse(self, weight: Tensor) -> Tensor:
         """Spines that have these weights; a weight of 0 has a spine of 0."""
-        return weight + weight.sign() * self.threshold
+        return weight.sign() * (weight.abs() + self.threshold)
 
 
 def remove_spines(layer: nn.Module) -> None:
