@@ -16,6 +16,9 @@ from service.metrics import Metrics
 from service.passes import take_ticket
 from service.problems import internal_error, refuse
 
+UNREADABLE = "unreadable"
+"""Where a request's state holds the ``Problem`` of a head or body that is none."""
+
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 CLIENT_GONE = 499  # in the log only: nobody is left to answer
 OPENED, CLOSED_UNOPENED = 101, 403  # a socket, as HTTP sees it
@@ -43,7 +46,10 @@ class AccessLog:
         call = _Call(scope, receive, send)
         with self.metrics.in_flight.track_inprogress():
             try:
-                await self.app(scope, call.receive, call.send)
+                if UNREADABLE in scope["state"]:
+                    await refuse(scope["state"][UNREADABLE], scope, receive, call.send)
+                else:
+                    await self.app(scope, call.receive, call.send)
             except ClientDisconnect:
                 call.status = call.status or CLIENT_GONE
             except Exception:
@@ -89,6 +95,8 @@ class _Call:
 
     async def receive(self) -> Message:
         message = await self._receive()
+        if UNREADABLE in self.scope["state"] and not self.status:
+            raise self.scope["state"][UNREADABLE]
         self.bytes_in += _bytes_of(message)
         return message
 
