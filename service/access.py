@@ -6,9 +6,11 @@ What no other layer answered is answered here, without internals.
 import re
 import time
 import uuid
+from collections.abc import Iterable
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
+from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.log import log_failure, log_line
@@ -32,10 +34,11 @@ class AccessLog:
     Args:
         app: the layers below.
         metrics: where requests are counted.
+        routes: what the router below knows: a request that a layer stops does not reach it.
     """
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
-        self.app, self.metrics = app, metrics
+    def __init__(self, app: ASGIApp, metrics: Metrics, routes: Iterable[BaseRoute] = ()) -> None:
+        self.app, self.metrics, self.routes = app, metrics, tuple(routes)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection; see ASGI."""
@@ -63,7 +66,7 @@ class AccessLog:
     def _finish(self, call: "_Call") -> None:
         seconds = time.perf_counter() - call.begin
         status = call.status or CLIENT_GONE
-        state, route = call.scope["state"], _route(call.scope)
+        state, route = call.scope["state"], self._route(call.scope)
         method = call.scope.get("method", "SOCKET")
         self.metrics.count_request(route, method, status, seconds)
         if "problem" in state:
@@ -80,6 +83,11 @@ class AccessLog:
             "problem": state.get("problem"),
         }
         log_line(line)
+
+    def _route(self, scope: Scope) -> str:
+        """The template of the route, or one word for all paths that have none."""
+        matching = (one for one in self.routes if one.matches(scope)[0] is not Match.NONE)
+        return getattr(scope.get("route") or next(matching, None), "path", "other")
 
 
 class _Call:
@@ -113,8 +121,3 @@ class _Call:
 
 def _bytes_of(message: Message) -> int:
     return len(message.get("body") or message.get("bytes") or message.get("text") or b"")
-
-
-def _route(scope: Scope) -> str:
-    """The template of the route, or one word for all paths that have none."""
-    return getattr(scope.get("route"), "path", "other")

@@ -39,6 +39,10 @@ from service.settings import Settings
 from service.threads import in_thread
 from vidar_det import __version__
 
+ROUTERS = tuple(
+    module.router
+    for module in (detect, jobs, clips, geometry, film, replay, sessions, health, metrics)
+)
 SWEEP_S = 60.0  # from one look for clips that nobody used to the next
 
 
@@ -80,8 +84,8 @@ def create_app(
     )
     app.state.parts, app.state.placed = parts, tuple(placed)
     install_handlers(app, hidden_folders(parts.spool))
-    for module in (detect, jobs, clips, geometry, film, replay, sessions, health, metrics):
-        app.include_router(module.router)
+    for router in ROUTERS:
+        app.include_router(router)
     install_viewer(app)
     install_docs(app)
     return app
@@ -90,9 +94,10 @@ def create_app(
 def _layers(parts: Parts, keys: KeyRing) -> list[Middleware]:
     """What a request passes on its way in, outermost first."""
     settings = parts.settings
+    routes = [route for router in ROUTERS for route in router.routes]
     layers = [
         Middleware(SecurityHeaders),
-        Middleware(AccessLog, metrics=parts.metrics),
+        Middleware(AccessLog, metrics=parts.metrics, routes=routes),
         Middleware(DrainGuard, drain=parts.drain),
         Middleware(SiteGuard, hosts=own_names(settings), origins=settings.origins),
         Middleware(KeyGuard, keys=keys, passes=parts.passes),

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from service.keys import new_key
 from tests.service.conftest import Caller, ScriptedEngine, Start
 
 PROBLEM_KEYS = {"type", "title", "status", "detail", "instance", "request_id", "errors"}
@@ -164,6 +165,20 @@ def test_requests_and_rejects_are_counted(call: Caller, sent: dict[str, Any]) ->
     assert number_of(call, "vidar_spool_bytes") == 0
     call.post("/v1/clips", **sent)
     assert number_of(call, "vidar_spool_bytes") > len(sent["content"])
+
+
+def test_requests_that_a_guard_stops_are_counted_by_route(start: Start) -> None:
+    call = start(api_keys=(new_key("lab")[1],))
+    for path in ("/v1/clips/secret-name/frame", "/v1/clips", "/nowhere"):
+        assert call.get(path).status_code == 401
+    assert call.get("/v1/jobs", headers={"Host": "evil.example"}).status_code == 403
+    counted = {
+        tuple(sample.labels[name] for name in ("route", "status"))
+        for family in call.parts.metrics.requests.collect()
+        for sample in family.samples
+    }
+    templates = {"/v1/clips/{clip_id}/frame", "/v1/clips", "other"}
+    assert counted == {(route, "401") for route in templates} | {("/v1/jobs", "403")}
 
 
 def test_two_services_do_not_share_numbers(start: Start, tmp_path: Path) -> None:

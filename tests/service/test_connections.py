@@ -81,7 +81,7 @@ def test_what_is_no_http_is_logged_under_the_name_it_gave_itself(
         for record in caplog.records
         if record.name == "vidar_det.service"
     )
-    wanted = {"request_id": "mine", "method": "POST", "status": 400}
+    wanted = {"request_id": "mine", "method": "POST", "route": "/v1/detect", "status": 400}
     assert first | wanted | {"problem": "malformed-request"} == first
     assert (second["method"], second["route"], second["status"]) == ("OTHER", "other", 400)
 

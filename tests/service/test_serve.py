@@ -204,7 +204,7 @@ def test_a_process_serves_until_it_is_told_to_stop(tmp_path: Path) -> None:
         process.wait()
         process.stderr.close()
     lines = [json.loads(said) for said in rest.splitlines() if said.startswith("{")]
-    assert [one["route"] for one in lines] == ["/v2/health/ready", "other", "/v1/detect"]
+    assert [one["route"] for one in lines] == ["/v2/health/ready", "/v2/models", "/v1/detect"]
     assert lines[2]["caller"] == "lab"
     assert key not in rest
 
