@@ -17,6 +17,7 @@ export function styleOf(category) {
 /**
  * @typedef {object} Scene
  * @property {CanvasImageSource | null} picture
+ * @property {number} plane the moment that it shows
  * @property {number} width of the picture
  * @property {number} height
  * @property {boolean} isExact draw pixels as squares

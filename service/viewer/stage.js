@@ -114,7 +114,9 @@ export class Stage {
     const { model, start } = side;
     const screen = panels.canvas(`canvas-${name}`);
     fit(screen);
-    paint(screen, this.scene(side));
+    const scene = this.scene(side);
+    paint(screen, scene);
+    if (scene.picture) screen.dataset.plane = String(scene.plane);
     const found = model ? ` of ${model.name}: ${this.words(side)}` : "";
     if (screen.ariaLabel !== `Picture with boxes${found}`) screen.ariaLabel = `Picture with boxes${found}`;
     const isPast = model && start !== null && this.player?.isFollowing;
@@ -143,6 +145,7 @@ export class Stage {
     const hasTrails = model && start !== null && panels.input("show-trails").checked;
     return {
       picture: player.screen.picture?.source ?? null,
+      plane: player.screen.picture?.plane ?? player.plane,
       width: clip.width,
       height: clip.height,
       isExact: player.view === "raw",

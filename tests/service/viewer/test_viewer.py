@@ -106,6 +106,7 @@ def test_steps_go_by_planes_and_windows(page: Page) -> None:
 def test_seeking_shows_the_moment_and_writes_it_into_the_address(page: Page) -> None:
     seek(page, 200)
     expect(page.locator("#clock-time")).to_have_text("10.000 ms")
+    expect(page.locator("#canvas-a")).to_have_attribute("data-plane", "200")
     expect(page.get_by_role("status")).to_contain_text("plane 200")
     page.wait_for_url(re.compile(r"#clip=demo&t=0\.01$"))
     page.goto(page.url.replace("t=0.01", "t=0.0125"))
