@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from tests.detector.exact import exact_network
+from vidar_det.detections.boxes import box_iou
 from vidar_det.detector import graphs
 from vidar_det.detector.deployment import DeployedNetwork, pad_counts, rate_table
 from vidar_det.detector.encoding import encode
@@ -22,6 +23,8 @@ from vidar_det.detector.predictor import Detector, load_detector
 from vidar_det.detector.runtime import CellArrays, TorchRuntime
 from vidar_det.detector.spec import EncodingSpec, size_spec
 from vidar_det.errors import ConfigError
+from vidar_det.spikes.demo import RECORDING_FILE, find_demo
+from vidar_det.spikes.recording import open_recording
 
 pytest.importorskip("openvino", reason="OpenVINO is not installed")
 
@@ -172,16 +175,37 @@ def test_what_does_not_go_together_is_refused() -> None:
         Execution("torch", precision="int8")
 
 
-def test_a_detector_runs_in_openvino_by_default(
-    cache: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("VIDAR_CACHE_DIR", str(cache))
+def test_a_detector_runs_in_openvino_by_default() -> None:
     chosen, torchs = load_detector("nano"), load_detector("nano", execution=Execution("torch"))
     assert isinstance(chosen.runtime, OpenVinoRuntime)
     assert isinstance(torchs.runtime, TorchRuntime)
-    seen = counts(128, 160)
-    one, other = chosen.predict(seen), torchs.predict(seen)
-    np.testing.assert_allclose(one.xyxy, other.xyxy, atol=1e-2)
+
+
+def test_a_trained_network_finds_the_same_objects_in_openvino() -> None:
+    # A membrane on the edge of one spike more is flipped by another order of sums, and all cells
+    # feel it a little: so half of the windows may differ by more than rounding, and a box near the
+    # threshold may come or go in them. Sure ones must be found again (benchmarks/parity.py counts
+    # the flips: windows without one have the same boxes).
+    executions = (Execution("torch"), Execution("openvino", threads=1))
+    ours, theirs = (load_detector("nano", execution=each) for each in executions)
+    recording = open_recording(find_demo() / RECORDING_FILE)
+    same, sure = [], 0
+    for window in recording.windows(ours.spec.window, 16):
+        wanted, found = ours.predict(window), theirs.predict(window)
+        assert len(wanted) > 0
+        same.append(
+            np.array_equal(wanted.class_ids, found.class_ids)
+            and np.allclose(wanted.xyxy, found.xyxy, rtol=0, atol=0.01)
+            and np.allclose(wanted.scores, found.scores, rtol=0, atol=1e-3)
+        )
+        is_sure = wanted.scores >= 0.5
+        is_found = (box_iou(wanted.xyxy, found.xyxy) >= 0.5) & (
+            wanted.class_ids[:, None] == found.class_ids
+        )
+        assert is_found.any(axis=1)[is_sure].all()
+        sure += int(is_sure.sum())
+    assert sure > 5
+    assert np.mean(same) >= 0.5
 
 
 def test_one_step_and_relu_networks_run_too(cache: Path) -> None:
