@@ -39,6 +39,7 @@ class FilmQuery(StrictQuery):
     model: str | None = Field(None, description="Whose boxes; else the first of /v2/models.")
     conf: float = Field(0.25, ge=0, le=1, description="Lowest score drawn.")
     classes: str = Field("", description="Names of the classes to draw, by commas; else all.")
+    boxes: bool = Field(True, description="Whether boxes are drawn at all.")
 
     def spec(self) -> FilmSpec:
         """Give the service's own form."""
@@ -74,7 +75,7 @@ async def _detect(request: Request, clip: Clip, model: ModelNote, query: FilmQue
     )
     names = tuple(name.strip() for name in query.classes.split(",") if name.strip())
     found: dict[int, Detections] = {}
-    if planes >= model.window:
+    if query.boxes and planes >= model.window:
         selection = Selection(begin, planes, model.window)
         task = Task(
             clip=clip.path,

@@ -1,6 +1,6 @@
 // What is shown comes in; files go out: a picture, a video, a document.
 
-import { address, call, save } from "./api.js";
+import { address, call, Refusal, save } from "./api.js";
 import { paint } from "./overlay.js";
 
 const DEFAULT_FILM_PLANES = 512;
@@ -49,7 +49,9 @@ export async function saveMp4(player, filter, name) {
   const { start, planes } = selection(player, "film");
   const step = Math.max(1, Math.ceil(planes / FILM_FRAMES));
   const shown = { start, planes, step, view: player.view, window: player.window };
-  const query = { ...shown, ...asked(player, filter) };
+  const { classes, ...wanted } = asked(player, filter);
+  const boxes = classes.length ? { ...wanted, classes: named(player, classes) } : { boxes: "false" };
+  const query = { ...shown, ...boxes };
   const answer = await call(address(`/v1/clips/${clipId(player)}/film`, query));
   save(await answer.blob(), `${name}.mp4`);
 }
@@ -60,13 +62,20 @@ export async function saveMp4(player, filter, name) {
  * @param {string} name
  */
 export async function saveJson(player, filter, name) {
-  const query = { ...selection(player, "document"), ...asked(player, filter) };
+  const { classes, ...wanted } = asked(player, filter);
+  const query = { ...selection(player, "document"), ...wanted, classes: named(player, classes) };
   const answer = await call(address("/v1/detect", query), {
     method: "POST",
     headers: { "Content-Type": "application/json", Accept: "application/json" },
     body: JSON.stringify({ clip_id: player.introduction?.clip.id }),
   });
-  save(await answer.blob(), `${name}.json`);
+  if (answer.status === 202) {
+    await call(answer.headers.get("Location") ?? "", { method: "DELETE" });
+    throw new Refusal("That is too much for one file; choose fewer planes with A and B.", 202);
+  }
+  const told = await answer.json();
+  if (!classes.length) told.detections = []; // no classes mean all of them to the service
+  save(new Blob([JSON.stringify(told)], { type: "application/json" }), `${name}.json`);
 }
 
 /** @param {Player} player */
@@ -75,12 +84,20 @@ function clipId(player) {
 }
 
 /**
+ * What is asked for beside planes: boxes of the classes that are shown, which may be none.
  * @param {Player} player
  * @param {Filter} filter
  */
 function asked(player, filter) {
   const model = player.model(player.models[0]);
-  const names = model?.classes.filter((_, index) => !filter.hidden.has(index + 1)) ?? [];
-  const classes = names.length === model?.classes.length ? "" : names.join(",");
+  const classes = model?.classes.filter((_, index) => !filter.hidden.has(index + 1)) ?? [];
   return { model: model?.name, conf: filter.confidence, classes };
+}
+
+/**
+ * @param {Player} player
+ * @param {string[]} classes
+ */
+function named(player, classes) {
+  return classes.length === player.model(player.models[0])?.classes.length ? "" : classes.join(",");
 }

@@ -106,6 +106,7 @@ export function showSettings(player) {
   element("loop-a").setAttribute("aria-pressed", String(player.loop !== null));
   element("loop-b").setAttribute("aria-pressed", String(player.loop !== null));
   input("loop-off").disabled = player.loop === null;
+  input("save-json").disabled = !player.models.length;
   input("follow").checked = player.isFollowing;
   element("legend").hidden = player.view !== "heat";
   if (introduction && clock) {

@@ -18,7 +18,7 @@ from vidar_det.detections.predictions import (
     TimingRecord,
     WindowRecord,
 )
-from vidar_det.detector.clip_prediction import describe_clip
+from vidar_det.detector.clip_prediction import class_ids_of, describe_clip
 
 CLASSES = ("person", "vehicle", "cycle")
 WINDOW = 64
@@ -65,12 +65,14 @@ class ViewedEngine:
         recording = open_clip(task.clip, task.options, 1 << 20)
         start, stop = task.question.selection.span(recording)
         conf = task.question.thresholds.conf
+        kept = class_ids_of(task.question.classes, CLASSES)
         windows = recording.windows(WINDOW, None, start, stop)
         for number, window in enumerate(windows):
             await self._wait()
             found = boxes_of(task.model, window.start)
             record = WindowRecord(number, window.start, WINDOW, window.time_us)
-            yield WindowFound(record, found.select(found.scores >= conf))
+            shown = (found.scores >= conf) & np.isin(found.class_ids, kept)
+            yield WindowFound(record, found.select(shown))
         yield Predictions(
             ModelRecord(task.model, "1", 9, 2),
             describe_clip(recording, task.sha256 or None),

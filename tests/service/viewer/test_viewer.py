@@ -269,6 +269,39 @@ def test_what_is_shown_can_be_saved(page: Page, tmp_path: Path) -> None:
         assert sum(1 for _ in video.decode(video=0)) == 128  # planes 128 to 383, two a frame
 
 
+def saved(page: Page, name: str) -> bytes:
+    """The file that a button saves."""
+    with page.expect_download() as download:
+        press(page, name)
+    return Path(download.value.path()).read_bytes()
+
+
+def is_coloured(film: bytes) -> bool:
+    """Whether boxes are drawn in a video of grey pictures."""
+    with av.open(io.BytesIO(film)) as video:
+        picture = next(video.decode(video=0)).to_ndarray(format="rgb24").astype(int)
+    return bool(np.abs(picture[..., 0] - picture[..., 2]).max() > 64)
+
+
+def test_what_is_filtered_out_is_not_saved(page: Page) -> None:
+    seek(page, 140)
+    expect(rows(page)).to_have_count(2)
+    assert is_coloured(saved(page, "MP4"))
+    page.get_by_role("checkbox", name="vehicle").uncheck()
+    (found,) = json.loads(saved(page, "JSON"))["detections"]
+    assert found["category_id"] == 1
+    for name in ("person", "cycle"):
+        page.get_by_role("checkbox", name=name).uncheck()
+    assert json.loads(saved(page, "JSON"))["detections"] == []
+    assert not is_coloured(saved(page, "MP4"))
+
+
+def test_without_a_model_there_are_no_boxes_to_save(page: Page) -> None:
+    page.get_by_role("combobox", name="Model").select_option("")
+    expect(page.get_by_role("button", name="JSON")).to_be_disabled()
+    assert not is_coloured(saved(page, "MP4"))
+
+
 def test_boxes_on_the_page_are_those_of_predict(serve: Serve, visit: Open) -> None:
     detector, recording = load_detector("nano"), open_recording("data/demo.dat")
     page = visit(f"http://{serve(engine=None)}/#clip=demo")
