@@ -165,7 +165,7 @@ class InlineEngine:
 
     def check_room(self) -> None:
         """See ``Engine``."""
-        if self._held >= self._settings.workers + self._settings.queue:
+        if self._held >= self._settings.engine_places:
             raise busy(503, "engine-busy", f"{self._held} requests wait for a worker already")
 
     async def detect(self, task: Task) -> AsyncGenerator[Step, None]:

@@ -1,5 +1,6 @@
 """A stretch of a clip and a model come in; an annotated slow-motion video goes out."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,7 +86,14 @@ def film_windows(clip: Path, spec: FilmSpec, length: int, max_pixels: int) -> tu
     return begin, stop - begin
 
 
-def write_film(clip: Path, path: Path, spec: FilmSpec, cast: Cast, max_pixels: int) -> None:
+def write_film(
+    clip: Path,
+    path: Path,
+    spec: FilmSpec,
+    cast: Cast,
+    max_pixels: int,
+    told: Callable[[], None],
+) -> None:
     """Draw and write a video; blocking.
 
     Args:
@@ -94,6 +102,7 @@ def write_film(clip: Path, path: Path, spec: FilmSpec, cast: Cast, max_pixels: i
         spec: which part, and how.
         cast: boxes to draw.
         max_pixels: of one plane.
+        told: of each picture that was written; it may raise, where nobody needs the video any more.
 
     Raises:
         RangeError: the clip has no such planes.
@@ -119,3 +128,4 @@ def write_film(clip: Path, path: Path, spec: FilmSpec, cast: Cast, max_pixels: i
                 scale=scale,
             )
             video.write(frame)
+            told()

@@ -1,11 +1,13 @@
 """Requests come in as fast and as large as clients like; those within their limits go on."""
 
-import asyncio
+import contextlib
 import math
 import time
 from collections import Counter, OrderedDict
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterator
+from typing import TypeVar
 
+import anyio
 from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -15,6 +17,8 @@ from service.problems import Problem, busy, problem_response, refuse, too_large
 
 BURST_S = 10.0  # a caller who was silent for so long may make up for it at once
 MOST_CALLERS = 10_000  # remembered; the ones longest silent are forgotten, with a full bucket
+LEAST_BYTES_PER_S = 4096  # of a client, while we wait for it: a trickle would hold a place for days
+Result = TypeVar("Result")
 
 
 class CallGuard:
@@ -78,13 +82,52 @@ class CallGuard:
         return None
 
 
+class Shares:
+    """Keeps one caller from holding every place of the engine.
+
+    Args:
+        most: places of one caller.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._held: Counter[str] = Counter()
+
+    def check(self, caller: str) -> None:
+        """Turn a caller away before its clip is sent.
+
+        Raises:
+            Problem: 429, it holds its share.
+        """
+        if self._held[caller] >= self._most:
+            detail = f"{self._most} clips of this caller are looked at or wait already"
+            raise busy(429, "too-many-at-once", detail)
+
+    @contextlib.contextmanager
+    def hold(self, caller: str) -> Iterator[None]:
+        """Hold a place.
+
+        Raises:
+            Problem: 429, the caller holds its share.
+        """
+        self.check(caller)
+        self._held[caller] += 1
+        try:
+            yield
+        finally:
+            self._held[caller] -= 1
+            if not self._held[caller]:
+                del self._held[caller]
+
+
 class BodyGuard:
     """Counts a body while it streams, and waits for no client who pauses, sending or reading.
 
     Args:
         app: the layers below; reading the body raises a ``Problem`` there.
         limit_bytes: of the body as sent.
-        timeout_s: longest time between two pieces of it, or of the answer.
+        timeout_s: longest time between two pieces of it, or of the answer; and how much longer than
+            at ``LEAST_BYTES_PER_S`` all of them may take.
     """
 
     def __init__(self, app: ASGIApp, limit_bytes: int, timeout_s: float) -> None:
@@ -106,30 +149,50 @@ class BodyGuard:
         await problem_response(scope, problem)(scope, receive, send)
 
     def _counting(self, receive: Receive) -> Receive:
-        received, is_whole = 0, False
+        patience, is_whole = _Patience(self.timeout_s), False
 
         async def counted() -> Message:
-            nonlocal received, is_whole
+            nonlocal is_whole
             if is_whole:
                 return await receive()
             try:
-                message = await asyncio.wait_for(receive(), self.timeout_s)
+                message = await patience.wait(receive())
             except TimeoutError:
-                detail = f"the client sent nothing for {self.timeout_s:g} s"
+                detail = f"the client sent nothing, or a trickle, for {self.timeout_s:g} s"
                 raise Problem(408, "body-timeout", detail, {"Connection": "close"}) from None
-            received += len(message.get("body", b""))
+            patience.passed_bytes += len(message.get("body", b""))
             is_whole = not message.get("more_body", False)
-            if received > self.limit_bytes:
+            if patience.passed_bytes > self.limit_bytes:
                 raise too_large("the body as sent", self.limit_bytes)
             return message
 
         return counted
 
     def _timed(self, send: Send) -> Send:
+        patience = _Patience(self.timeout_s)
+
         async def timed(message: Message) -> None:
             try:
-                await asyncio.wait_for(send(message), self.timeout_s)
+                await patience.wait(send(message))
             except TimeoutError:
                 raise ClientDisconnect from None
+            patience.passed_bytes += len(message.get("body", b""))
 
         return timed
+
+
+class _Patience:
+    """How long one client is waited for: at once, and over all; our own work does not count."""
+
+    def __init__(self, timeout_s: float) -> None:
+        self.passed_bytes = 0
+        self._timeout_s, self._left_s = timeout_s, timeout_s
+
+    async def wait(self, step: Awaitable[Result]) -> Result:
+        earned_s = self.passed_bytes / LEAST_BYTES_PER_S
+        begin = time.monotonic()
+        try:
+            with anyio.fail_after(min(self._timeout_s, self._left_s + earned_s)):
+                return await step
+        finally:
+            self._left_s -= time.monotonic() - begin

@@ -8,6 +8,7 @@ from service.clips import ClipStore
 from service.drain import Drain
 from service.engines import Engine, InlineEngine, check_models
 from service.jobs import Jobs
+from service.limits import Shares
 from service.metrics import Metrics
 from service.passes import Passes
 from service.ray_engine import RayEngine
@@ -15,6 +16,7 @@ from service.replay.lookout import Lookout
 from service.scores import read_scores
 from service.settings import Settings
 from service.spool import Spool
+from service.threads import Workroom
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,9 @@ class Parts:
         lookout: looks ahead of viewers.
         drain: whether the service is about to stop.
         jobs: what is worked on while nobody waits.
+        shares: which caller holds how many places of the engine.
+        pictures: places where pictures of clips are drawn.
+        films: places where videos of clips are made.
     """
 
     settings: Settings
@@ -42,6 +47,9 @@ class Parts:
     lookout: Lookout
     drain: Drain
     jobs: Jobs
+    shares: Shares
+    pictures: Workroom
+    films: Workroom
 
 
 def build_parts(settings: Settings, engine: Engine | None = None) -> Parts:
@@ -67,6 +75,9 @@ def build_parts(settings: Settings, engine: Engine | None = None) -> Parts:
         Lookout(engine, read_scores(settings.models)),
         drain,
         jobs,
+        Shares(max(1, settings.engine_places // 2)),
+        Workroom("pictures", places=2, waiting=30),
+        Workroom("films", places=2, waiting=0),
     )
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.recordings import open_clip
+from service.replay.pictures import MOST_INTERVAL_PLANES, most_interval_planes
 from vidar_det.errors import RangeError
 from vidar_det.spikes.reconstruction import (
     texture_from_intervals,
@@ -22,7 +23,7 @@ from vidar_det.spikes.stream import SpikeStream, SpikeWindow
 View = Literal["tfp", "tfi", "raw"]
 
 USUAL_PLANES = {"tfp": 128, "tfi": 256, "raw": 1}
-MOST_PLANES = {"tfp": 65_535, "tfi": 512, "raw": 1}  # intervals decode their planes into memory
+MOST_PLANES = {"tfp": 65_535, "tfi": MOST_INTERVAL_PLANES, "raw": 1}
 PICTURE_TYPES = ("image/png", "image/jpeg")
 SUFFIXES = {"image/png": ".png", "image/jpeg": ".jpg"}
 
@@ -70,7 +71,8 @@ def render(path: Path, options: RecordingOptions, spec: PictureSpec, max_pixels:
         An image file.
 
     Raises:
-        VidarError: the clip has no such plane, or cannot be opened.
+        VidarError: the clip has no such plane, cannot be opened, or has planes so large that the
+            view takes fewer of them.
     """
     recording = open_clip(path, options, max_pixels)
     grey = draw(recording, spec)
@@ -85,7 +87,12 @@ def draw(recording: SpikeStream, spec: PictureSpec) -> NDArray[np.uint8]:
         raise RangeError(f"plane {spec.plane}: the clip has {len(recording)} planes")
     if spec.view == "raw":
         return recording[spec.plane] * np.uint8(255)
-    length = min(spec.planes, len(recording))
+    most = most_interval_planes(recording) if spec.view == "tfi" else spec.planes
+    if spec.window is not None and spec.window > most:
+        raise RangeError(
+            f"window of {spec.window} planes: wanted at most {most} of this size ({spec.view})"
+        )
+    length = min(spec.planes, most, len(recording))
     start = min(max(0, spec.plane - length // 2), len(recording) - length)
     window = SpikeWindow(recording, start, length)
     if spec.view == "tfp":

@@ -66,8 +66,7 @@ class RayEngine:
 
     def check_room(self) -> None:
         """See ``Engine``."""
-        settings = self._settings
-        if self._held >= settings.workers * settings.ray_replicas + settings.queue:
+        if self._held >= self._settings.engine_places:
             raise busy(503, "engine-busy", f"{self._held} requests wait for a worker already")
 
     async def detect(self, task: Task) -> AsyncGenerator[Step, None]:

@@ -46,7 +46,8 @@ class Settings(BaseSettings):
         workers: requests whose windows are looked at side by side; on Ray by each copy.
         threads: that a detector computes with; None leaves the choice to its runtime, and is 1 on
             Ray, where each copy takes so many processors.
-        queue: requests that may wait for a worker before others are turned away.
+        queue: requests that may wait for a worker before others are turned away; one key, or one
+            address where there are no keys, takes half of all places at most.
         jobs_at_once: jobs that run side by side; they take turns with requests.
         jobs_queued: jobs that may wait before others are turned away.
         grace_s: seconds that requests and jobs may go on when the process is told to stop; jobs
@@ -58,7 +59,8 @@ class Settings(BaseSettings):
         spool_bytes: of everything under ``data_dir``.
         max_pixels: of one plane; what a window costs in memory grows with it.
         max_age_s: seconds after which a clip that nobody used, or the result of a job, is deleted.
-        client_timeout_s: longest pause of a client that is sending, or reading an answer.
+        client_timeout_s: longest pause of a client that is sending, or reading an answer; one that
+            takes so much longer than at 4 KiB/s is let go too.
         hosts: names this service answers to in ``Host``, ports left out; ``*`` is any.
         origins: pages of other origins that may call, such as ``https://lab.example``.
         api_keys: ``NAME:SHA256`` of the keys that are let in.
@@ -105,6 +107,12 @@ class Settings(BaseSettings):
     calls_per_minute: float = Field(6000.0, gt=0)
     calls_at_once: int = Field(64, ge=1)
     demo: bool = True
+
+    @property
+    def engine_places(self) -> int:
+        """Requests that the engine holds, at work or waiting; half of them for one caller."""
+        copies = self.ray_replicas if self.engine == "ray" else 1
+        return self.workers * copies + self.queue
 
     @field_validator("models", "hosts", "origins", "api_keys", mode="before")
     @classmethod

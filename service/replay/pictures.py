@@ -23,8 +23,8 @@ from vidar_det.spikes.stream import SpikeStream, SpikeWindow
 SAMPLED_WINDOWS, SAMPLED_PLANES = 8, 128
 """What decides the brightness: so many windows, spread over the recording."""
 
-MOST_INTERVAL_PLANES = 512
-"""Intervals decode their planes into memory."""
+MOST_INTERVAL_PLANES, MOST_INTERVAL_BYTES = 512, 64 << 20
+"""Intervals decode their planes into memory, a byte for each pixel of each."""
 
 PLAYING_QUALITY, STILL_QUALITY = 80, 92
 GAMMA = 2.2
@@ -115,9 +115,22 @@ def span_around(recording: SpikeStream, view: View, plane: int, window: int) -> 
     if view == "raw":
         return plane, 1
     first, last = run_around(recording, plane)
-    most = MOST_INTERVAL_PLANES if view == "tfi" else window
+    most = most_interval_planes(recording) if view == "tfi" else window
     count = min(window, most, last - first)
     return min(max(first, plane - count // 2), last - count), count
+
+
+def most_interval_planes(recording: SpikeStream) -> int:
+    """Say how many planes a picture by intervals may count; fewer where planes are large.
+
+    Example:
+        >>> from vidar_det.spikes.stream import Sensor
+        >>> planes = np.zeros((1, 1024, 1024), np.uint8)
+        >>> most_interval_planes(SpikeStream.from_planes(planes, Sensor(1024, 1024)))
+        64
+    """
+    pixels = recording.sensor.width * recording.sensor.height
+    return max(1, min(MOST_INTERVAL_PLANES, MOST_INTERVAL_BYTES // pixels))
 
 
 def run_around(recording: SpikeStream, plane: int) -> tuple[int, int]:

@@ -90,9 +90,10 @@ async def frame(
     kind = choose_media(request.headers.get("accept", ""), *PICTURE_TYPES)
     spec = PictureSpec(query.plane, query.view, query.window, kind)
     with parts.clips.lease(clip_id) as clip:
-        content = await in_thread(
-            lambda: render(clip.path, RecordingOptions(), spec, parts.settings.max_pixels)
-        )
+        async with parts.pictures.place():
+            content = await in_thread(
+                lambda: render(clip.path, RecordingOptions(), spec, parts.settings.max_pixels)
+            )
     return Response(content, media_type=kind)
 
 

@@ -76,6 +76,7 @@ async def detect(
     if wants_job:
         await parts.jobs.check_room(request.state.caller, idempotency_key)
     else:
+        parts.shares.check(request.state.caller)
         parts.engine.check_room()
     async with AsyncExitStack() as stack:
         source = await _hold_clip(request, parts, kind, stack)
@@ -93,6 +94,7 @@ async def detect(
             model=model.name,
             request_id=request.state.request_id,
         )
+        stack.enter_context(parts.shares.hold(request.state.caller))
         steps = await stack.enter_async_context(contextlib.aclosing(parts.engine.detect(task)))
         content = await _answer(request, answer, steps, stack)
         return HoldingResponse(content, stack.pop_all(), answer)

@@ -1,13 +1,14 @@
 """A stretch of a clip comes in; a video of it, with boxes, goes out."""
 
 import contextlib
+from collections.abc import Callable
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request
 from pydantic import Field
 from starlette.responses import Response
 
-from service.answers import HoldingResponse, read_document
+from service.answers import HoldingResponse, read_document, watched
 from service.clips import Clip
 from service.engines import ModelNote, Task, WindowFound, choose_model
 from service.film import MOST_FRAMES, Cast, FilmSpec, film_windows, write_film
@@ -57,17 +58,31 @@ async def film(
     model = choose_model(parts.engine, query.model)
     async with contextlib.AsyncExitStack() as stack:
         clip = stack.enter_context(parts.clips.lease(clip_id))
-        found = await _detect(request, clip, model, query)
         draft = await in_thread(parts.spool.draft)
         stack.push_async_callback(in_thread, draft.discard)
         path, most = draft.folder / "film.mp4", parts.settings.max_pixels
-        await in_thread(lambda: write_film(clip.path, path, spec, found, most))
-        await in_thread(lambda: draft.reserve(path.stat().st_size))
+        async with parts.films.place(), watched(request) as check:
+
+            def told() -> None:
+                check(None)
+                written = sum(file.stat().st_size for file in draft.folder.iterdir())
+                draft.reserve(max(0, written - draft.reserved_bytes))
+
+            with parts.shares.hold(request.state.caller):
+                found = await _detect(request, clip, model, query, check)
+            await in_thread(lambda: write_film(clip.path, path, spec, found, most, told))
+            await in_thread(told)  # the end of the file is written last
         content = await stack.enter_async_context(contextlib.aclosing(read_document(path)))
         return HoldingResponse(content, stack.pop_all(), VIDEO)
 
 
-async def _detect(request: Request, clip: Clip, model: ModelNote, query: FilmQuery) -> Cast:
+async def _detect(
+    request: Request,
+    clip: Clip,
+    model: ModelNote,
+    query: FilmQuery,
+    check: Callable[[object], None],
+) -> Cast:
     """Look at the windows of the whole clip's grid that the stretch touches."""
     most = parts_of(request).settings.max_pixels
     begin, planes = await in_thread(
@@ -88,6 +103,7 @@ async def _detect(request: Request, clip: Clip, model: ModelNote, query: FilmQue
         engine = parts_of(request).engine
         async with contextlib.aclosing(engine.detect(task)) as steps:
             async for step in steps:
+                check(step)
                 if isinstance(step, WindowFound):
                     found[step.window.plane_start] = step.detections
     return Cast(found, model.window, model.classes)

@@ -5,9 +5,10 @@ import pytest
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope, Send
 
+from service.keys import new_key
 from service.limits import BodyGuard, CallGuard
 from service.problems import Problem
-from tests.service.conftest import Start
+from tests.service.conftest import ScriptedEngine, Start
 
 
 def scope_of(caller: str = "lab", path: str = "/v2", **headers: str) -> Scope:
@@ -155,3 +156,103 @@ def test_the_service_keeps_its_limits(start: Start) -> None:
     assert (answer.status_code, answer.headers["Retry-After"]) == (429, "10")
     assert answer.json()["title"] == "Too many calls"
     assert call.get("/v2/health/live").status_code == 200
+
+
+def test_a_client_who_sends_or_reads_a_trickle_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr("service.limits.time.monotonic", clock)
+    taken: list[int] = []
+
+    async def trickle(message: Message | None = None) -> Message:
+        if clock.now > 10_000:
+            await asyncio.Event().wait()
+        clock.now += 6000
+        return {"type": "http.request", "body": b"x" * 1024, "more_body": True}
+
+    async def reads(scope: Scope, receive: Receive, send: Send) -> None:
+        while True:
+            taken.append(len((await receive())["body"]))
+
+    async def sends(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        while True:
+            await send({"type": "http.response.body", "body": b"x" * 1024, "more_body": True})
+            taken.append(1024)
+
+    async def run() -> None:
+        with pytest.raises(Problem) as caught:  # 10,000 s, and a quarter second for each KiB
+            await BodyGuard(reads, 1 << 30, 10_000)(scope_of(), trickle, trickle)
+        assert (caught.value.status, taken) == (408, [1024, 1024])
+        taken.clear()
+        clock.now = 0
+        with pytest.raises(ClientDisconnect):
+            await BodyGuard(sends, 1 << 30, 10_000)(scope_of(), trickle, trickle)
+        assert taken == [1024]
+
+    asyncio.run(run())
+
+
+def test_a_client_who_sends_steadily_may_take_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    monkeypatch.setattr("service.limits.time.monotonic", clock)
+    left = [b"x" * 8192] * 50
+
+    async def steady() -> Message:
+        clock.now += 1.9
+        return {"type": "http.request", "body": left.pop(), "more_body": bool(left)}
+
+    async def reads(scope: Scope, receive: Receive, send: Send) -> None:
+        while (await receive())["more_body"]:
+            clock.now += 60  # our own work
+        await fine(scope, receive, send)
+
+    status, _ = asyncio.run(answer_of(BodyGuard(reads, 1 << 30, 10), scope_of(), steady))
+    assert (status, left) == (200, [])
+
+
+def test_to_stop_waiting_for_a_client_is_never_overheard() -> None:
+    """Who watches for a client that leaves is told to stop just when something comes."""
+
+    async def run() -> None:
+        comes = asyncio.Event()
+
+        async def receive() -> Message:
+            await comes.wait()
+            return {"type": "http.request", "body": b"", "more_body": True}
+
+        async def watches(scope: Scope, receive: Receive, send: Send) -> None:
+            async def watch() -> None:
+                await receive()
+                await asyncio.Event().wait()
+
+            watcher = asyncio.create_task(watch())
+            await asyncio.sleep(0.01)
+            comes.set()
+            watcher.cancel()
+            await asyncio.wait([watcher], timeout=1)
+            assert watcher.cancelled()
+            await fine(scope, receive, send)
+
+        status, _ = await answer_of(BodyGuard(watches, 100, 30.0), scope_of(), receive)
+        assert status == 200
+
+    asyncio.run(run())
+
+
+def test_one_caller_holds_half_of_the_engine(
+    start: Start, engine: ScriptedEngine, sent: dict[str, Any]
+) -> None:
+    keys = [new_key(name) for name in ("lab", "field")]
+    call = start(api_keys=tuple(line for _, line in keys), workers=2, queue=2)
+    lab, field = ({"X-API-Key": key} for key, _ in keys)
+    with call.parts.shares.hold("lab"), call.parts.shares.hold("lab"):
+        for path, ask in (("/v1/detect", call.post), ("/v1/clips/demo/film?planes=50", call.get)):
+            body = {"json": {"clip_id": "demo"}} if path == "/v1/detect" else {}
+            answer = ask(path, headers=lab, **body)
+            assert (answer.status_code, answer.headers["Retry-After"]) == (429, "1")
+            assert ask(path, headers=field, **body).status_code == 200
+    assert call.post("/v1/detect", headers=lab, json={"clip_id": "demo"}).status_code == 200
+    assert call.parts.shares._held == {}
+    assert len(engine.tasks) == 3
