@@ -83,8 +83,9 @@ async def write_document(
 
     Raises:
         VidarError: a window cannot be looked at.
+        Problem: 507, the spool or its disk is full.
     """
-    with EnvelopeWriter(draft.folder) as envelope:
+    with draft.writing(), EnvelopeWriter(draft.folder) as envelope:
         step: Step | None = first
         while isinstance(step, WindowFound):
             await in_thread(lambda found=step: _add(envelope, draft, found))  # type: ignore[misc]  # a default is no parameter here

@@ -8,6 +8,7 @@ import dataclasses
 import hashlib
 import json
 import os
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -19,12 +20,11 @@ from service.intake import CLIP_FILE, Received
 from service.problems import Problem
 from service.recordings import open_clip
 from service.settings import Settings
-from service.spool import Draft, Spool
+from service.spool import Spool
 from vidar_det.config import build_spec
 from vidar_det.detections.predictions import ClipRecord
 from vidar_det.detector.clip_prediction import describe_clip
 from vidar_det.errors import VidarError
-from vidar_det.outputs import atomic_path
 from vidar_det.spikes.demo import RECORDING_FILE, find_demo
 from vidar_det.spikes.selection import recording_warnings
 from vidar_det.spikes.sidecar import (
@@ -77,7 +77,7 @@ class Clip:
 
 
 class ClipStore:
-    """The clips of one service, on the spool; for one thread, but for ``admit`` and ``erase``.
+    """The clips of one service, on the spool; for one thread, but for what blocks.
 
     Args:
         spool: where they lie.
@@ -94,6 +94,7 @@ class ClipStore:
         self._used_at: dict[str, float] = {}
         self._leases: Counter[str] = Counter()
         self._doomed: dict[str, Clip] = {}
+        self._reshaping = threading.Lock()
 
     def open(self) -> None:
         """Find the clips of earlier runs; what is broken is removed."""
@@ -159,7 +160,7 @@ class ClipStore:
             VidarError: it is no clip; nothing was kept.
         """
         draft = received.draft
-        _write_file(draft, sidecar_path(received.path), sidecar_text(options))
+        draft.write(sidecar_path(received.path).name, sidecar_text(options).encode())
         recording = open_clip(received.path, options, self._settings.max_pixels)
         note = ClipNote(
             id=draft.name,
@@ -169,7 +170,7 @@ class ClipStore:
             warnings=recording_warnings(recording),
             name=name,
         )
-        _write_file(draft, draft.folder / NOTE_FILE, json.dumps(dataclasses.asdict(note)))
+        draft.write(NOTE_FILE, _note_text(note))
         draft.keep(self._home / draft.name)
         return Clip(self._home / draft.name / CLIP_FILE, note)
 
@@ -179,7 +180,16 @@ class ClipStore:
         self._used_at[clip.note.id] = self._clock()
 
     def offer(self, clip: Clip) -> None:
-        """List a clip that is not on the spool, or a clip that was listed, described anew."""
+        """List a clip that is not on the spool."""
+        self._clips[clip.note.id] = clip
+
+    def replace(self, clip: Clip) -> None:
+        """List a clip that was listed, described anew.
+
+        Raises:
+            Problem: 404, it was deleted meanwhile.
+        """
+        self.get(clip.note.id)
         self._clips[clip.note.id] = clip
 
     def reshape(self, clip: Clip, options: RecordingOptions) -> Clip:
@@ -190,26 +200,26 @@ class ClipStore:
             options: what its bytes do not say; what they leave open stays as it was.
 
         Returns:
-            The clip, not yet listed: see ``offer``.
+            The clip, not yet listed: see ``replace``.
 
         Raises:
-            Problem: 403, it came along.
+            Problem: 403, it came along; 507, the spool is full.
             VidarError: it cannot be read so; nothing has changed.
         """
         if clip.is_ours and not clip.is_in_place:
             raise Problem(403, "clip-is-ours", f"clip {clip.note.id!r} came along and stays")
-        recording = open_clip(clip.path, options, self._settings.max_pixels)
-        sidecar = sidecar_path(clip.path)
-        sidecar.write_text(sidecar_text(complete_options(clip.path, options)), encoding="utf-8")
-        note = dataclasses.replace(
-            clip.note,
-            clip=describe_clip(recording, clip.note.clip.sha256),
-            warnings=recording_warnings(recording),
-        )
-        if not clip.is_ours:
-            text = json.dumps(dataclasses.asdict(note))
-            with atomic_path(clip.path.parent / NOTE_FILE, overwrite=True) as partial:
-                partial.write_text(text, encoding="utf-8")
+        with self._reshaping:
+            recording = open_clip(clip.path, options, self._settings.max_pixels)
+            sidecar = sidecar_text(complete_options(clip.path, options))
+            note = dataclasses.replace(
+                clip.note,
+                clip=describe_clip(recording, clip.note.clip.sha256),
+                warnings=recording_warnings(recording),
+            )
+            contents = {sidecar_path(clip.path): sidecar.encode()}
+            if not clip.is_in_place:
+                contents[clip.path.parent / NOTE_FILE] = _note_text(note)
+            self._rewrite(clip, contents)
         return dataclasses.replace(clip, note=note)
 
     def remove(self, clip_id: str) -> Clip | None:
@@ -224,7 +234,8 @@ class ClipStore:
         clip = self.get(clip_id)
         if clip.is_ours:
             raise Problem(403, "clip-is-ours", f"clip {clip_id!r} came along and stays")
-        del self._clips[clip_id], self._used_at[clip_id]
+        del self._clips[clip_id]
+        self._used_at.pop(clip_id, None)
         if self._leases[clip_id]:
             self._doomed[clip_id] = clip
             return None
@@ -247,15 +258,27 @@ class ClipStore:
         ]
         return [clip for clip_id in idle if (clip := self.remove(clip_id)) is not None]
 
+    def _rewrite(self, clip: Clip, contents: dict[Path, bytes]) -> None:
+        """Replace small files beside a clip, each in one step, and count how they grew."""
+        draft = self._spool.draft()
+        try:
+            for file, content in contents.items():
+                draft.write(file.name, content)
+            for file, content in contents.items():
+                counted = len(content) if clip.is_in_place else file.stat().st_size
+                draft.hand_over(draft.folder / file.name, file)
+                self._spool.release(counted)  # what lies in place is not counted at all
+        finally:
+            draft.discard()
+
 
 def hidden_folders(spool: Spool) -> tuple[Path, ...]:
     """Folders of this machine that hold clips, and that no answer names."""
     return spool.folder, find_demo()
 
 
-def _write_file(draft: Draft, path: Path, text: str) -> None:
-    with path.open("wb") as file:
-        draft.append(file, text.encode())
+def _note_text(note: ClipNote) -> bytes:
+    return json.dumps(dataclasses.asdict(note)).encode()
 
 
 def _read_note(folder: Path) -> ClipNote | None:

@@ -3,6 +3,7 @@
 Plain blocking code for a worker thread: ``uploads`` feeds it from the event loop.
 """
 
+import contextlib
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,7 +67,12 @@ class Intake:
         self._digest = hashlib.sha256()
         self._draft = spool.draft()
         self._path = self._draft.folder / CLIP_FILE
-        self._file = self._path.open("wb")
+        try:
+            with self._draft.writing():
+                self._file = self._path.open("wb")
+        except BaseException:
+            self._draft.discard()
+            raise
 
     def feed(self, block: bytes) -> None:
         """Take the next bytes of the body.
@@ -100,7 +106,8 @@ class Intake:
 
     def abort(self) -> None:
         """Remove what arrived."""
-        self._file.close()
+        with contextlib.suppress(OSError):  # a full disk: nobody wants the rest any more
+            self._file.close()
         self._draft.discard()
 
     def _write(self, data: bytes) -> None:

@@ -18,6 +18,9 @@ from vidar_det.errors import OutputError
 KEPT_FREE_BYTES = 256 << 20
 """Of the disk: a full one breaks more than this service."""
 
+LOOK_BYTES = 16 << 20
+"""Promised from one look at the disk to the next."""
+
 FULL_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -52,7 +55,7 @@ class Spool:
     def __init__(self, folder: Path, quota_bytes: int) -> None:
         self.folder, self.quota_bytes = folder, quota_bytes
         self.incoming = folder / "incoming"
-        self._used = 0
+        self._used, self._unseen = 0, 0
         self._lock = threading.Lock()
         self._owned: IO[bytes] | None = None
 
@@ -91,8 +94,7 @@ class Spool:
     @property
     def has_room(self) -> bool:
         """Whether a small clip would still be taken."""
-        free = shutil.disk_usage(self.folder).free
-        return self._used < self.quota_bytes and free > KEPT_FREE_BYTES
+        return self._used < self.quota_bytes and self._disk_has_room()
 
     def draft(self) -> "Draft":
         """Begin a folder, named by chance: no client has a say in it.
@@ -102,9 +104,10 @@ class Spool:
         """
         if not self.has_room:
             raise _full(self.quota_bytes)
-        name = secrets.token_hex(16)
-        (self.incoming / name).mkdir(mode=0o700)
-        return Draft(self, name)
+        draft = Draft(self, secrets.token_hex(16))
+        with draft.writing():
+            draft.folder.mkdir(mode=0o700)
+        return draft
 
     def reserve(self, count: int) -> None:
         """Promise bytes, before they are written.
@@ -113,7 +116,10 @@ class Spool:
             Problem: 507, there is no room for them.
         """
         with self._lock:
-            if self._used + count > self.quota_bytes:
+            self._unseen += count
+            if self._unseen >= LOOK_BYTES and self._disk_has_room():
+                self._unseen = 0
+            if self._unseen >= LOOK_BYTES or self._used + count > self.quota_bytes:
                 raise _full(self.quota_bytes)
             self._used += count
 
@@ -133,6 +139,9 @@ class Spool:
                 found = [file.stat() for file in files]
                 self._used -= sum(one.st_size for one in found if one.st_nlink == 1)
                 path.unlink() if path.is_file() else shutil.rmtree(path, ignore_errors=True)
+
+    def _disk_has_room(self) -> bool:
+        return shutil.disk_usage(self.folder).free > KEPT_FREE_BYTES
 
 
 class Draft:
@@ -164,6 +173,17 @@ class Draft:
         with self.writing():
             file.write(block)
 
+    def write(self, name: str, content: bytes) -> Path:
+        """Write a small file into this folder.
+
+        Raises:
+            Problem: 507, the quota or the disk is full.
+        """
+        self.reserve(len(content))
+        with self.writing():
+            (self.folder / name).write_bytes(content)
+        return self.folder / name
+
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
         """Turn a full disk into a problem.
@@ -179,17 +199,27 @@ class Draft:
             raise
 
     def keep(self, place: Path) -> None:
-        """Move the folder out of the drafts, in one step; its bytes stay promised."""
-        for file in self.folder.iterdir():
-            _sync(file)
-        self.folder.rename(place)
+        """Move the folder out of the drafts, in one step; its bytes stay promised.
+
+        Raises:
+            Problem: 507, the disk is full.
+        """
+        with self.writing():
+            for file in self.folder.iterdir():
+                _sync(file)
+            self.folder.rename(place)
         self.reserved_bytes = 0
 
     def hand_over(self, file: Path, place: Path) -> None:
-        """Move one file out of the drafts, in one step; its bytes stay promised."""
+        """Move one file out of the drafts, in one step; its bytes stay promised.
+
+        Raises:
+            Problem: 507, the disk is full.
+        """
         size = file.stat().st_size
-        _sync(file)
-        file.replace(place)
+        with self.writing():
+            _sync(file)
+            file.replace(place)
         self.reserved_bytes -= size
 
     def discard(self) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from service.problems import Problem
-from service.spool import Spool
+from service.spool import LOOK_BYTES, Spool
 from vidar_det.errors import OutputError
 
 
@@ -73,6 +73,40 @@ def test_a_full_disk_is_a_full_spool_and_other_failures_are_not(spool: Spool) ->
     assert caught.value.status == 507
     with pytest.raises(OSError, match="broken"), draft.writing():
         raise OSError(errno.EIO, "broken")
+
+
+def test_a_disk_that_fills_while_a_folder_is_moved_is_a_full_spool(
+    spool: Spool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("service.spool.os.fsync", fail)
+    draft = spool.draft()
+    file = draft.write("a", b"abc")
+    for move in (lambda: draft.keep(tmp_path / "kept"), lambda: draft.hand_over(file, tmp_path)):
+        with pytest.raises(Problem) as caught:
+            move()
+        assert caught.value.status == 507
+    draft.discard()
+    assert spool.used_bytes == 0
+
+
+def test_the_disk_is_looked_at_while_it_fills(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool = Spool(tmp_path, quota_bytes=1 << 40)
+    monkeypatch.setattr("service.spool.KEPT_FREE_BYTES", 0)
+    spool.reserve(3 * LOOK_BYTES)
+    monkeypatch.setattr("service.spool.KEPT_FREE_BYTES", 1 << 60)
+    spool.reserve(LOOK_BYTES - 1)
+    for count in (1, 1, LOOK_BYTES):
+        with pytest.raises(Problem) as caught:
+            spool.reserve(count)
+        assert caught.value.status == 507
+    monkeypatch.setattr("service.spool.KEPT_FREE_BYTES", 0)
+    spool.reserve(1)
+    assert spool.used_bytes == 4 * LOOK_BYTES
 
 
 def test_without_room_no_draft_begins(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
