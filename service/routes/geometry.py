@@ -84,7 +84,7 @@ async def settle_geometry(
     clips = parts_of(request).clips
     with clips.lease(clip_id) as clip:
         changed = await in_thread(lambda: clips.reshape(clip, query.options()))
-    clips.offer(changed)
+        clips.replace(changed)
     return ClipAnswer.model_validate(changed.note, from_attributes=True)
 
 

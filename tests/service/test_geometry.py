@@ -1,6 +1,7 @@
 """Clips of doubtful geometry: guesses with pictures, and corrections."""
 
 import base64
+import errno
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +9,14 @@ import cv2
 import numpy as np
 import pytest
 
+from service.clips import Clip, ClipStore
 from service.geometry import HEAD_BYTES
-from tests.service.conftest import Caller
+from service.in_place import PlacedRecording, place_recording
+from service.settings import Settings
+from service.spool import Spool
+from tests.service.conftest import Caller, files_in
+from vidar_det.spikes.recording import open_recording
+from vidar_det.spikes.sidecar import RecordingOptions
 
 RAW = {"Content-Type": "application/octet-stream"}
 
@@ -86,6 +93,77 @@ def test_a_geometry_that_cannot_be_is_refused_and_nothing_changes(
     path = f"/v1/clips/{clip['id']}"
     assert call("PATCH", path, params={"width": 9999, "height": 9999}).status_code == 422
     assert call.get(path).json() == clip
+
+
+def test_a_clip_that_was_read_in_another_way_is_still_counted_whole(
+    call: Caller, smooth: bytes
+) -> None:
+    params = {"width": 800, "height": 500, "layout": "plain"}
+    path = call.post("/v1/clips", content=smooth, headers=RAW, params=params).headers["Location"]
+    spool = call.parts.spool
+    for flip, rate in (("none", 40_000), ("both", 1), ("ud", 123_456.789)):
+        params = {"width": 400, "height": 250, "flip": flip, "rate_hz": rate}
+        assert call("PATCH", path, params=params).status_code == 200
+        files = (spool.folder / name for name in files_in(spool.folder))
+        assert spool.used_bytes == sum(file.stat().st_size for file in files)
+    assert call.delete(path).status_code == 204
+    assert spool.used_bytes == 0
+
+
+def test_a_recording_in_place_is_read_in_another_way_and_stays_uncounted(
+    tmp_path: Path, smooth: bytes
+) -> None:
+    (tmp_path / "street.dat").write_bytes(smooth)
+    settings = Settings(data_dir=tmp_path / "spool")
+    spool = Spool(settings.data_dir, settings.spool_bytes)
+    spool.open()
+    placed = PlacedRecording(tmp_path / "street.dat", RecordingOptions(800, 500, "plain"))
+    clip = place_recording(spool, placed, settings.max_pixels)
+    changed = ClipStore(spool, settings).reshape(clip, RecordingOptions(400, 250))
+    assert (changed.note.clip.planes, open_recording(clip.path).shape) == (64, (64, 250, 400))
+    assert {file.name for file in tmp_path.iterdir()} == {"spool", "street.dat"}
+    assert spool.used_bytes == 0
+    spool.close()
+
+
+def test_a_geometry_that_finds_no_room_changes_nothing(
+    call: Caller, smooth: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    params = {"width": 800, "height": 500, "layout": "plain"}
+    clip = call.post("/v1/clips", content=smooth, headers=RAW, params=params).json()
+    stored, used = call.parts.clips.get(clip["id"]).path, call.parts.spool.used_bytes
+    before = {file.name: file.read_bytes() for file in stored.parent.iterdir()}
+    monkeypatch.setattr("service.spool.os.fsync", fail)
+    path = f"/v1/clips/{clip['id']}"
+    answer = call("PATCH", path, params={"width": 400, "height": 250})
+    assert (answer.status_code, answer.json()["title"]) == (507, "Spool full")
+    assert call.get(path).json() == clip
+    assert {file.name: file.read_bytes() for file in stored.parent.iterdir()} == before
+    assert call.parts.spool.used_bytes == used
+
+
+def test_a_clip_that_is_deleted_while_it_is_read_in_another_way_stays_deleted(
+    call: Caller, smooth: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    params = {"width": 800, "height": 500, "layout": "plain"}
+    clip = call.post("/v1/clips", content=smooth, headers=RAW, params=params).json()
+    store = call.parts.clips
+
+    def delete_meanwhile(clip: Clip, options: RecordingOptions) -> Clip:
+        changed = ClipStore.reshape(store, clip, options)
+        assert store.remove(clip.note.id) is None
+        return changed
+
+    monkeypatch.setattr(store, "reshape", delete_meanwhile)
+    path = f"/v1/clips/{clip['id']}"
+    answer = call("PATCH", path, params={"width": 400, "height": 250})
+    assert (answer.status_code, answer.json()["title"]) == (404, "No such clip")
+    assert call.get(path).status_code == 404
+    assert [note.id for note in store.notes()] == ["demo"]
+    assert (files_in(call.parts.spool.folder), call.parts.spool.used_bytes) == ([], 0)
 
 
 def test_the_clip_that_comes_along_stays_as_it_is(call: Caller) -> None:
