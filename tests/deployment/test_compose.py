@@ -109,11 +109,30 @@ def test_what_a_container_is_told_are_settings_and_strangers_stay_out(
 
 def test_prometheus_asks_for_what_there_is() -> None:
     (job,) = yaml.safe_load((ROOT / "deploy" / "prometheus.yml").read_text())["scrape_configs"]
-    assert job["static_configs"] == [{"targets": ["api:8000"]}]
-    told = compose()["services"]["api"]["environment"]
-    assert "api" in told["VIDAR_HOSTS"].split(",")
+    services = {name: one for name, one in compose()["services"].items() if serves(one)}
+    assert job["static_configs"] == [{"targets": [f"{name}:8000" for name in services]}]
+    for name, service in services.items():
+        assert name in service["environment"]["VIDAR_HOSTS"].split(",")
+        assert "default" in service.get("networks", {"default": {}})  # as Prometheus is
     key = job["authorization"]["credentials_file"]
     assert Path(key).name in compose()["services"]["prometheus"]["secrets"]
+
+
+def test_health_is_asked_where_a_service_listens_once_it_had_time_to_start() -> None:
+    services = compose()["services"]
+    ours = {name: one for name, one in services.items() if one["image"].startswith("vidar-det")}
+    assert {name for name, one in ours.items() if serves(one)} == {"api", "api-ray"}
+    for service in ours.values():
+        is_asked = not service.get("healthcheck", {}).get("disable", False)
+        assert is_asked == serves(service)
+    measured_s = 108  # docs/scaling.md, from beside other work
+    assert int(services["api-ray"]["healthcheck"]["start_period"].removesuffix("s")) > measured_s
+    assert "test" not in services["api-ray"]["healthcheck"]  # the image's own
+
+
+def serves(service: dict[str, Any]) -> bool:
+    """Whether a container runs the service, and not a node of a cluster alone."""
+    return "vidar-det serve" in " ".join(service.get("command", []))
 
 
 def environment_here(name: str, folder: Path) -> dict[str, str]:
