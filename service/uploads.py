@@ -31,18 +31,19 @@ def body_kind(request: Request, *wanted: str) -> str:
     return kind
 
 
-async def receive_clip(request: Request, parts: Parts) -> Received:
+async def receive_clip(request: Request, parts: Parts, limit_bytes: int | None = None) -> Received:
     """Put the clip of a request on the spool, in memory that does not grow with it.
 
     Args:
         request: raw or multipart, in any coding of ``service.decoding``.
         parts: of the service.
+        limit_bytes: of the body once decoded; else the service's own.
 
     Raises:
         Problem: 400, 408, 413, 415, 422 or 507; nothing is left on the spool.
         ClientDisconnect: the client went; nothing is left either.
     """
-    headers, limit = request.headers, parts.settings.max_decoded_bytes
+    headers, limit = request.headers, limit_bytes or parts.settings.max_decoded_bytes
     kind, coding = headers.get("content-type", RAW), headers.get("content-encoding", "")
     intake = await in_thread(lambda: Intake(parts.spool, kind, coding, limit))
     try:

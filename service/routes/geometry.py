@@ -1,25 +1,18 @@
 """Clips of doubtful geometry come in; ways to read them go out, and one is settled on."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request
 from pydantic import BaseModel, Field
 
 from service.geometry import HEAD_BYTES, GeometryPreview, preview_geometries
-from service.parts import Parts, parts_of
-from service.problems import too_large
-from service.schemas import ClipAnswer, RecordingQuery
+from service.parts import parts_of
+from service.schemas import ClipAnswer, RecordingQuery, clip_body
 from service.threads import in_thread
+from service.uploads import MULTIPART, RAW, body_kind, receive_clip
 from vidar_det.spikes.sidecar import Layout
 
 router = APIRouter(tags=["clips"])
-
-HEAD_BODY: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
-    }
-}
 
 
 class HeadQuery(RecordingQuery):
@@ -47,16 +40,21 @@ class GeometryList(BaseModel):
     geometries: list[GeometryAnswer]
 
 
-@router.post("/v1/geometries", openapi_extra=HEAD_BODY)
+@router.post("/v1/geometries", openapi_extra=clip_body(with_reference=False))
 async def guess_geometry(request: Request, query: Annotated[HeadQuery, Query()]) -> GeometryList:
     """Look at a clip's first bytes (at most 4 MiB), before it is sent, and show how to read it."""
     parts = parts_of(request)
-    head = bytearray()
-    async for piece in request.stream():
-        head += piece
-        if len(head) > HEAD_BYTES:
-            raise too_large("the beginning of a clip", HEAD_BYTES)
-    return await in_thread(lambda: _look_at(parts, bytes(head), query))
+    body_kind(request, RAW, MULTIPART)
+    head = await receive_clip(request, parts, HEAD_BYTES)
+    try:
+        found = await in_thread(
+            lambda: preview_geometries(
+                head.path, query.options(), parts.settings.max_pixels, query.size_bytes
+            )
+        )
+    finally:
+        await in_thread(head.draft.discard)
+    return _answer(found)
 
 
 @router.get("/v1/clips/{clip_id}/geometries")
@@ -86,20 +84,6 @@ async def settle_geometry(
         changed = await in_thread(lambda: clips.reshape(clip, query.options()))
         clips.replace(changed)
     return ClipAnswer.model_validate(changed.note, from_attributes=True)
-
-
-def _look_at(parts: Parts, head: bytes, query: HeadQuery) -> GeometryList:
-    draft = parts.spool.draft()
-    try:
-        path = draft.folder / "head.dat"
-        with path.open("wb") as file:
-            draft.append(file, head)
-        found = preview_geometries(
-            path, query.options(), parts.settings.max_pixels, query.size_bytes
-        )
-        return _answer(found)
-    finally:
-        draft.discard()
 
 
 def _answer(found: list[GeometryPreview]) -> GeometryList:

@@ -2,12 +2,15 @@
 
 import base64
 import errno
+import gzip
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+from backports import zstd
 
 from service.clips import Clip, ClipStore
 from service.geometry import HEAD_BYTES
@@ -51,6 +54,35 @@ def test_the_beginning_is_enough_when_the_size_is_said(call: Caller, smooth: byt
         "/v1/geometries", content=smooth[:50_000], headers=RAW, params={"size_bytes": len(smooth)}
     )
     assert answer.json()["geometries"][0]["planes"] == 64
+
+
+@pytest.mark.parametrize(("coding", "pack"), [("gzip", gzip.compress), ("zstd", zstd.compress)])
+def test_the_beginning_may_come_compressed_or_as_a_form(
+    call: Caller, smooth: bytes, coding: str, pack: Callable[[bytes], bytes]
+) -> None:
+    wanted = call.post("/v1/geometries", content=smooth, headers=RAW).json()
+    headers = RAW | {"Content-Encoding": coding}
+    assert call.post("/v1/geometries", content=pack(smooth), headers=headers).json() == wanted
+    assert call.post("/v1/geometries", files={"clip": smooth}).json() == wanted
+    bomb = pack(bytes(HEAD_BYTES + 1))
+    assert call.post("/v1/geometries", content=bomb, headers=headers).status_code == 413
+    assert (files_in(call.parts.spool.folder), call.parts.spool.used_bytes) == ([], 0)
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Content-Type": "application/json"}, 415),
+        ({"Content-Encoding": "br"}, 415),
+        ({"Content-Encoding": "gzip"}, 400),
+    ],
+)
+def test_a_beginning_of_another_kind_is_refused(
+    call: Caller, smooth: bytes, headers: dict[str, str], status: int
+) -> None:
+    answer = call.post("/v1/geometries", content=smooth, headers=headers)
+    assert answer.status_code == status
+    assert (files_in(call.parts.spool.folder), call.parts.spool.used_bytes) == ([], 0)
 
 
 def test_a_geometry_of_the_users_own_comes_first(call: Caller, smooth: bytes) -> None:
