@@ -19,6 +19,10 @@ else:
 PIECE_BYTES = 1 << 20
 SLICE_BYTES = 1 << 14  # fed at once: what follows a frame's end is copied once per frame
 
+# To begin a frame takes as long as to unpack thousands of bytes, and an empty one has none that a
+# limit would count. Who cuts a body into many frames puts more into each.
+MOST_FRAMES, FRAME_BYTES = 10_000, 1 << 12
+
 # RFC 9659: a decoder for the content coding "zstd" supports windows of 8 MiB, and may refuse more.
 ZSTD_WINDOW_LOG = 23
 
@@ -87,18 +91,25 @@ class _Frames:
     def __init__(self, coding: str, make: Callable[[], _Frame]) -> None:
         self._coding, self._make = coding, make
         self._frame: _Frame | None = None
-        self._is_empty = True
+        self._frames, self._made = 0, 0
 
     def feed(self, block: bytes) -> Iterator[bytes]:
         for start in range(0, len(block), SLICE_BYTES):
             rest = block[start : start + SLICE_BYTES]
             while rest:
                 if self._frame is None:
-                    self._frame, self._is_empty = self._make(), False
+                    self._frame = self._begin()
                 yield from self._drain(self._frame, rest)
                 rest = self._frame.unused_data if self._frame.eof else b""
                 if self._frame.eof:
                     self._frame = None
+
+    def _begin(self) -> _Frame:
+        if self._frames >= MOST_FRAMES and self._made < self._frames * FRAME_BYTES:
+            detail = f"{self._frames} {self._coding} frames have next to nothing in them"
+            raise Problem(400, "malformed-body", detail)
+        self._frames += 1
+        return self._make()
 
     def _drain(self, frame: _Frame, data: bytes) -> Iterator[bytes]:
         while True:
@@ -108,13 +119,14 @@ class _Frames:
                 detail = f"the body is no {self._coding}: {error}"
                 raise Problem(400, "malformed-body", detail) from error
             if piece:
+                self._made += len(piece)
                 yield piece
             if frame.eof or (frame.needs_input and len(piece) < PIECE_BYTES):
                 return
             data = b""
 
     def finish(self) -> None:
-        if self._frame is not None or self._is_empty:
+        if self._frame is not None or not self._frames:
             detail = f"the body stops before its {self._coding} frame ends"
             raise Problem(400, "malformed-body", detail)
 

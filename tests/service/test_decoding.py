@@ -7,7 +7,7 @@ from backports import zstd
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.decoding import PIECE_BYTES, build_decoder
+from service.decoding import FRAME_BYTES, MOST_FRAMES, PIECE_BYTES, build_decoder
 from service.problems import Problem
 
 PACK = {"gzip": gzip.compress, "zstd": zstd.compress}
@@ -63,6 +63,25 @@ def test_a_body_of_no_such_coding_is_refused(coding: str, body: bytes) -> None:
 def test_something_after_the_last_frame_is_refused(coding: str) -> None:
     with pytest.raises(Problem):
         decode(coding, PACK[coding](b"planes") + b"something else")
+
+
+@pytest.mark.parametrize("coding", ["gzip", "zstd"])
+def test_many_frames_with_next_to_nothing_in_them_are_refused(coding: str) -> None:
+    for content in (b"", b"x"):
+        frame = PACK[coding](content)
+        assert decode(coding, frame * MOST_FRAMES) == content * MOST_FRAMES
+        with pytest.raises(Problem, match="next to nothing") as caught:
+            decode(coding, frame * (MOST_FRAMES + 1))
+        assert caught.value.status == 400
+
+
+@pytest.mark.parametrize("coding", ["gzip", "zstd"])
+def test_many_frames_with_something_in_them_are_read(
+    coding: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.decoding.MOST_FRAMES", 10)
+    content = bytes(FRAME_BYTES)
+    assert decode(coding, PACK[coding](content) * 99) == content * 99
 
 
 def test_frames_that_are_to_be_skipped_are_skipped() -> None:
