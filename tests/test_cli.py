@@ -1,5 +1,6 @@
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -277,8 +278,9 @@ def test_an_interrupt_exits_with_130_and_leaves_nothing(
     assert [file.name for file in tmp_path.iterdir()] == ["recordings"]
 
 
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
 def test_a_terminated_process_leaves_nothing(
-    clip: Path, fresh_weights: Path, tmp_path: Path
+    name: str, clip: Path, fresh_weights: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
     words = ["vidar-det", "predict", str(clip), "--weights", str(fresh_weights), "--out", str(out)]
@@ -286,14 +288,15 @@ def test_a_terminated_process_leaves_nothing(
         "import os, signal, sys\n"
         "from vidar_det.cli import main\n"
         "from vidar_det.commands import predict\n"
+        f"signal.signal(signal.{name}, signal.SIG_DFL)\n"
         f"sys.argv = {words!r}\n"
-        f"def show(*_): os.listdir({str(out)!r}); os.kill(os.getpid(), signal.SIGTERM)\n"
+        f"def show(*_): os.listdir({str(out)!r}); os.kill(os.getpid(), signal.{name})\n"
         "predict.Film.show = show\n"
         "main()\n"
     )
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  # our own
-    assert done.returncode == 143, done.stderr
+    assert done.returncode == 128 + getattr(signal, name), done.stderr
     assert [file.name for file in tmp_path.iterdir()] == ["recordings"]
 
 

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from vidar_det.errors import FormatError, GeometryError
-from vidar_det.spikes.m1k40 import PLANE_BYTES, expected_trailers
+from vidar_det.spikes.bytespan import ByteSpan
+from vidar_det.spikes.m1k40 import PLANE_BYTES, PlaneIndexer, expected_trailers
 from vidar_det.spikes.recording import open_recording
 from vidar_det.spikes.stream import Hole, Sensor, SpikeStream
 from vidar_det.spikes.writers import write_recording
@@ -157,6 +158,43 @@ def test_numbered_files_are_read_in_numerical_order_across_their_borders(
     assert stream.report.warnings == ("2.dat is followed by 10.dat; read as adjoining",)
     assert stream.report.resyncs == 0
     check(stream, planes, range(PLANES))
+
+
+class Growing(ByteSpan):
+    """A file of which more and more can be seen; notes the first byte that is looked at."""
+
+    def show(self, size: int) -> None:
+        self.size, self.first = size, size
+
+    def read(self, start: int, stop: int) -> np.ndarray:
+        self.first = min(self.first, start)
+        return super().read(start, min(stop, self.size))
+
+    def gather(self, offsets: np.ndarray) -> np.ndarray:
+        self.first = min(self.first, int(offsets[0]))
+        return super().gather(offsets)
+
+
+def test_bytes_that_grow_are_indexed_from_where_the_last_run_ended(
+    tmp_path: Path, data: bytes
+) -> None:
+    """Junk before, inside and between planes; it is seen in pieces of a third of a plane."""
+    path, cut = tmp_path / "clip.dat", 2 * PLANE_BYTES + 64 * 900
+    path.write_bytes(
+        junk(777) + data[:cut] + junk(PLANE_BYTES + 9) + data[cut : 4 * PLANE_BYTES]
+        + junk(70) + data[4 * PLANE_BYTES :]
+    )  # fmt: skip
+    indexer, size = PlaneIndexer(), path.stat().st_size
+    span, whole = Growing([path]), ByteSpan([path])
+    for shown in (*range(PLANE_BYTES // 3, size, PLANE_BYTES // 3), size):
+        before = indexer.index(span) if span.size < size else None
+        span.show(shown)
+        index = indexer.index(span)
+        if before is not None:
+            end = before.runs[-1].offset + before.runs[-1].planes * PLANE_BYTES
+            assert span.first >= end
+    assert index == PlaneIndexer().index(whole)
+    assert [run.planes for run in index.runs] == [2, 1, 2]
 
 
 def test_bytes_without_a_whole_plane_are_refused(tmp_path: Path, data: bytes) -> None:

@@ -8,10 +8,7 @@ from vidar_det.spikes.layouts import plane_format
 from vidar_det.spikes.recording import (
     open_recording,
     recording_files,
-    reopen,
-    write_recording,
 )
-from vidar_det.spikes.stream import Sensor
 
 W, H = 13, 7
 GEOMETRY = {"width": W, "height": H, "layout": "plain"}
@@ -44,28 +41,6 @@ def test_a_camera_file_is_flipped_upright_and_rate_is_kept(
         assert np.array_equal(
             open_recording(tmp_path / "clip.dat", **GEOMETRY, flip=flip)[:], expected
         )
-
-
-@pytest.mark.parametrize("layout", ["plain", "row-padded", "array-thw"])
-def test_a_recording_that_grew_is_as_long_as_its_file_when_it_is_opened_again(
-    layout: str, tmp_path: Path, planes: np.ndarray
-) -> None:
-    is_array = layout.startswith("array")
-    path = tmp_path / ("clip.npz" if is_array else "clip.dat")
-    sensor = Sensor(W, H, rate_hz=40_000)
-    write_recording(path, planes[:20], sensor, layout=layout)
-    early = open_recording(path, layout=layout, width=W, height=H, rate_hz=40_000)
-    write_recording(path, planes, sensor, layout=layout, overwrite=True)
-    if not is_array:
-        with path.open("ab") as file:
-            file.write(b"rest")
-    late = reopen(early)
-    assert np.array_equal(late[:], planes)
-    assert (late.sensor, late.layout, late.flip) == (early.sensor, early.layout, early.flip)
-    assert late.report == open_recording(path, layout=layout, width=W, height=H).report
-    path.write_bytes(b"short")
-    with pytest.raises((FormatError, SourceError)):
-        reopen(late)
 
 
 def test_the_sidecar_and_spikecv_describe_a_file(tmp_path: Path, planes: np.ndarray) -> None:

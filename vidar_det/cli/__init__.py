@@ -58,7 +58,10 @@ def options(
 
 def main() -> None:
     """Run the command line: what ``vidar-det`` starts."""
-    signal.signal(signal.SIGTERM, _terminate)
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)  # not every system hangs up
+        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _terminate)
     # Torch's threads wait for each other by spinning, which starves them beside other work: on two
     # busy cores a window took 1,700 to 4,600 ms, and 34 ms with threads that sleep.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

@@ -16,11 +16,10 @@ from vidar_det.spikes.sidecar import RecordingOptions
 if TYPE_CHECKING:
     from vidar_det.commands.predict import PredictionSummary, PredictSettings
     from vidar_det.commands.scoring import Look
-    from vidar_det.detections.boxes import Detections
-    from vidar_det.detections.predictions import WindowRecord
     from vidar_det.detector.execution import Execution
     from vidar_det.detector.predictor import Detector
 
+from vidar_det.cli.following import check_following, follow_until_it_ends
 from vidar_det.cli.options import (
     AddressOption,
     EngineOption,
@@ -50,6 +49,7 @@ commands = typer.Typer()
 
 @commands.command(epilog="Example: vidar-det predict clip.dat --width 400 --height 250 --out found")
 def predict(
+    context: typer.Context,
     sources: Annotated[
         list[Path],
         typer.Argument(metavar="SOURCE...", help="Recordings: files, or folders of 1.dat, 2.dat."),
@@ -101,10 +101,9 @@ def predict(
     name in --out.
     """
     from vidar_det.commands.compute import prepare_compute
-    from vidar_det.commands.follow import FollowSettings, follow_recording
+    from vidar_det.commands.follow import FollowSettings
     from vidar_det.commands.predict import PredictSettings, predict_sources
     from vidar_det.commands.progress import progress
-    from vidar_det.commands.tables import show_predictions
     from vidar_det.detector.execution import Execution
     from vidar_det.detector.predictor import Thresholds, load_detector
     from vidar_det.spikes.selection import Selection
@@ -120,26 +119,25 @@ def predict(
     options = RecordingOptions(width, height, layout, flip, rate_hz)
     if is_followed and (len(sources) != 1 or engine != "inline"):
         raise typer.BadParameter("--follow takes one recording, and --engine inline")
+    check_following(context, is_followed, timeout_s)
     prepare_compute(device, threads)
-    # live, all threads work on one window: its boxes come soonest; else, on several side by side
-    execution = Execution(
-        runtime, precision, threads or _threads_of(engine), int(is_followed), device
-    )
+    execution = Execution(runtime, precision, threads or _threads_of(engine), device=device)
     load = functools.partial(load_detector, weights, execution=execution)
+    code = 0
     if is_followed:
-        args = (load(), sources[0], options, out, settings, FollowSettings(timeout_s, drop_late))
-        summaries = [follow_recording(*args, _print_window)]
+        keeping_up = FollowSettings(timeout_s, drop_late)
+        summary, code = follow_until_it_ends(
+            load, execution, sources[0], options, out, settings, keeping_up
+        )
+        summaries = [summary]
     elif engine == "ray":
         summaries = _predict_on_ray(load, sources, options, out, settings, address, execution)
     else:
         with progress("predict", "windows") as report:
             summaries = predict_sources(load(), sources, options, out, settings, report)
-    show_predictions(summaries)
-    if as_json:
-        found = [dataclasses.asdict(summary) for summary in summaries]
-        typer.echo(json.dumps({"out": str(out), "sources": found}))
-    else:
-        typer.echo(out)
+    _show(summaries, out, as_json)
+    if code:
+        raise typer.Exit(code)
 
 
 @commands.command(epilog="Example: vidar-det val --data traffic --weights nano --split test --json")
@@ -237,12 +235,15 @@ def val(
         typer.echo(out / METRICS_FILE)
 
 
-def _print_window(window: "WindowRecord", found: "Detections") -> None:
-    """Print one line of JSON: a window and what was found in it."""
-    from vidar_det.detections.coco import results_of
+def _show(summaries: "list[PredictionSummary]", out: Path, as_json: bool) -> None:
+    from vidar_det.commands.tables import show_predictions
 
-    line = {**dataclasses.asdict(window), "detections": results_of(found, window.id)}
-    typer.echo(json.dumps(line))
+    show_predictions(summaries)
+    if as_json:
+        found = [dataclasses.asdict(summary) for summary in summaries]
+        typer.echo(json.dumps({"out": str(out), "sources": found}))
+    else:
+        typer.echo(out)
 
 
 def _predict_on_ray(

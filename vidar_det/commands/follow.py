@@ -1,7 +1,7 @@
 """A recording that a camera still writes comes in; its detections go out as they are found."""
 
-import contextlib
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,9 +18,14 @@ from vidar_det.detections.envelope import EnvelopeWriter
 from vidar_det.detections.predictions import WindowRecord
 from vidar_det.detector.clip_prediction import Question, class_ids_of, describe_prediction
 from vidar_det.detector.predictor import Detector, StageTimes
+from vidar_det.errors import OutputError
 from vidar_det.outputs import atomic_path, prepare_output_folder
 from vidar_det.spikes.following import FollowSpec, Stretch, follow
+from vidar_det.spikes.following_bytes import CutOffError
 from vidar_det.spikes.sidecar import RecordingOptions
+
+LINES_FILE = "windows.jsonl"
+"""Where the windows wait for ``predictions.json``."""
 
 Report = Callable[[WindowRecord, Detections], None]
 """Told of each window as soon as it was looked at."""
@@ -32,39 +37,60 @@ class FollowSettings:
 
     Attributes:
         timeout_s: the recording has ended when nothing has come for so long.
-        drop_late: look at the newest windows only, where more have come than can be worked on at
-            once; otherwise every window is looked at, however late.
+        drop_late: look at the newest windows only, where more came than were looked at in the
+            meantime; otherwise every window is looked at, however late.
+        behind: looks where several windows wait; by default the detector that looks live.
+        ended_by: asked between windows: who wants to end, or None.
     """
 
     timeout_s: float = 10.0
     drop_late: bool = False
+    behind: Detector | None = None
+    ended_by: Callable[[], str | None] = lambda: None
+
+
+class _NoRoomError(OutputError):
+    """A window cannot be kept; there is no room for ``predictions.json`` either."""
 
 
 class _Watch:
     """A detector that looks at whatever has come."""
 
-    def __init__(self, detector: Detector, question: Question) -> None:
-        self.detector, self.question = detector, question
+    def __init__(self, detector: Detector, behind: Detector, question: Question) -> None:
+        self.detector, self.behind, self.question = detector, behind, question
         self.kept = class_ids_of(question.classes, detector.spec.classes)
         self.times, self.total_s = StageTimes(), 0.0
         self.last: Stretch | None = None
-        self.windows, self.dropped = 0, 0
+        self.windows, self.dropped, self.seen = 0, 0, 0
         self.per_class = np.zeros(len(detector.spec.classes), np.int64)
-        self.said: list[str] = []
+        self.said: Counter[str] = Counter()
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What a reader of the results should know."""
+        """What a reader of the results should know; what was said often, once."""
+        said = [f"{one} ({times} times)" if times > 1 else one for one, times in self.said.items()]
         late = f"{self.dropped} windows came too late and were dropped"
-        return (*self.said, *((late,) if self.dropped else ()))
+        return (*said, *((late,) if self.dropped else ()))
+
+    def say(self, sentence: str) -> None:
+        """Warn the reader of the results."""
+        self.said[sentence] += 1
+
+    def say_ended(self, why: str) -> None:
+        """Warn that there was more to look at."""
+        if self.last is not None:
+            unseen = max(0, self.last.planes - self.seen)
+            self.say(f"ended by {why}; {unseen} planes were not looked at")
 
     def look(self, stretch: Stretch, spec: FollowSpec) -> Iterator[tuple[WindowRecord, Detections]]:
         """Detect in all windows of a stretch; each counts on from the last."""
         self.last = stretch
         self.dropped += stretch.dropped
+        if not stretch.windows:
+            return
         before_us = stretch.before * 1e6 / stretch.recording.sensor.rate_hz
-        begin = time.perf_counter()
-        for window, everything in self.detector.stream(
+        detector = self.detector if stretch.windows == 1 else self.behind
+        found_in = detector.stream(
             stretch.recording,
             window=spec.window,
             stride=spec.stride,
@@ -72,14 +98,21 @@ class _Watch:
             stop=stretch.stop,
             thresholds=self.question.thresholds,
             times=self.times,
-        ):
-            found = everything.select(np.isin(everything.class_ids, self.kept))
-            self.per_class += np.bincount(found.class_ids, minlength=len(self.per_class))
-            start, time_us = stretch.before + window.start, before_us + window.time_us
-            self.total_s += time.perf_counter() - begin
-            yield WindowRecord(self.windows, start, window.length, time_us), found
-            self.windows += 1
-            begin = time.perf_counter()
+        )
+        begin = time.perf_counter()
+        try:
+            for window, everything in found_in:
+                found = everything.select(np.isin(everything.class_ids, self.kept))
+                self.per_class += np.bincount(found.class_ids, minlength=len(self.per_class))
+                start, time_us = stretch.before + window.start, before_us + window.time_us
+                self.seen = start + window.length
+                self.total_s += time.perf_counter() - begin
+                self.windows += 1
+                yield WindowRecord(self.windows - 1, start, window.length, time_us), found
+                begin = time.perf_counter()
+        except CutOffError:  # the next stretch begins anew, and says so
+            gone = stretch.before + stretch.stop - max(self.seen, stretch.before + stretch.start)
+            self.say(f"{gone} planes were gone before they were looked at")
 
 
 def follow_recording(
@@ -94,7 +127,9 @@ def follow_recording(
     """Detect objects in a recording while a camera writes it.
 
     ``predictions.json`` is written when the recording ends: when nothing has come for
-    ``timeout_s``, on a signal, or when something fails; it holds all that was found until then.
+    ``timeout_s``, when somebody asks for it, or when something fails; it holds all that was found
+    until then. Where there is no room for it, or the process is killed, ``windows.jsonl`` is left:
+    a line of JSON for each window.
 
     Args:
         detector: the detector.
@@ -119,22 +154,35 @@ def follow_recording(
         ... ).windows  # doctest: +SKIP
         4711
     """
-    settings = settings or PredictSettings()
-    selection = settings.selection
-    window = selection.window or detector.spec.window
-    keeping_up = keeping_up or FollowSettings()
-    newest = detector.runtime.side_by_side if keeping_up.drop_late else None
-    stride = selection.stride or window
-    spec = FollowSpec(window, stride, keeping_up.timeout_s, newest=newest)
-    question = Question(selection, settings.thresholds, settings.classes)
-    watch = _Watch(detector, question)
+    settings, keeping_up = settings or PredictSettings(), keeping_up or FollowSettings()
+    selection, behind = settings.selection, keeping_up.behind or detector
+    window = detector.window_length(selection.window)
+    newest = behind.runtime.side_by_side if keeping_up.drop_late else None
+    spec = FollowSpec(window, selection.stride or window, keeping_up.timeout_s, newest=newest)
+    watch = _Watch(detector, behind, Question(selection, settings.thresholds, settings.classes))
     folder = prepare_output_folder(out, settings.overwrite)
-    with EnvelopeWriter(folder) as envelope, contextlib.ExitStack() as ending:
-        ending.callback(_finish, watch, envelope, folder)
-        for stretch in follow(path, options, spec, watch.said.append):
-            for record, found in watch.look(stretch, spec):
-                envelope.add(record, found)
-                report(record, found)
+
+    def is_over() -> bool:
+        return keeping_up.ended_by() is not None
+
+    with _open_lines(folder) as lines:
+        try:
+            for stretch in follow(path, options, spec, watch.say, is_over):
+                for record, found in watch.look(stretch, spec):
+                    _keep(lines, record, found)
+                    _tell(report, record, found)
+                    if is_over():
+                        break
+        except _NoRoomError:
+            raise
+        except BaseException as error:
+            error_name = f"an error ({str(error) or type(error).__name__})"
+            watch.say_ended(keeping_up.ended_by() or error_name)
+            _finish(watch, lines, folder)
+            raise
+        if is_over():
+            watch.say_ended(str(keeping_up.ended_by()))
+        _finish(watch, lines, folder)
     frame = describe_prediction(detector, _last(watch).recording, watch.times, watch.total_s)
     return PredictionSummary(
         source=str(path),
@@ -146,19 +194,49 @@ def follow_recording(
         slow_down=None,
         timing_ms=frame.timing_ms,
         warnings=(*frame.warnings, *watch.warnings),
+        dropped=watch.dropped,
     )
 
 
-def _finish(watch: _Watch, envelope: EnvelopeWriter, folder: Path) -> None:
+def _open_lines(folder: Path) -> EnvelopeWriter:
+    try:
+        return EnvelopeWriter(folder, LINES_FILE)
+    except OSError as error:
+        raise OutputError(f"{folder / LINES_FILE}: cannot be written: {error.strerror}") from error
+
+
+def _keep(lines: EnvelopeWriter, record: WindowRecord, found: Detections) -> None:
+    try:
+        lines.add(record, found)
+    except OSError as error:
+        raise _NoRoomError(
+            f"{lines.path}: cannot be written: {error.strerror}; "
+            f"it keeps the {record.id} windows before, a line of JSON each"
+        ) from error
+
+
+def _tell(report: Report, record: WindowRecord, found: Detections) -> None:
+    try:
+        report(record, found)
+    except OSError as error:
+        why = error.strerror or type(error).__name__
+        raise OutputError(f"a window's line of JSON cannot be printed: {why}") from error
+
+
+def _finish(watch: _Watch, lines: EnvelopeWriter, folder: Path) -> None:
     """Write what there is, however the walk ended; nothing was seen, nothing is written."""
-    if watch.last is None:
-        return
-    stretch = watch.last
-    frame = describe_prediction(watch.detector, stretch.recording, watch.times, watch.total_s)
-    clip = replace(frame.clip, planes=stretch.before + len(stretch.recording))
-    frame = replace(frame, clip=clip, warnings=(*frame.warnings, *watch.warnings))
-    with atomic_path(folder / PREDICTIONS_FILE, overwrite=True) as partial:
-        envelope.finish(partial, frame)
+    if watch.last is not None:
+        stretch = watch.last
+        frame = describe_prediction(watch.detector, stretch.recording, watch.times, watch.total_s)
+        clip = replace(frame.clip, planes=stretch.planes)
+        frame = replace(frame, clip=clip, warnings=(*frame.warnings, *watch.warnings))
+        try:
+            with atomic_path(folder / PREDICTIONS_FILE, overwrite=True) as partial:
+                lines.finish(partial, frame)
+        except OutputError as error:
+            kept = f"{lines.path} keeps the windows, a line of JSON each"
+            raise OutputError(f"{error}; {kept}") from error
+    lines.discard()
 
 
 def _last(watch: _Watch) -> Stretch:

@@ -63,6 +63,7 @@ class PredictionSummary:
         slow_down: how much slower than life the video runs; None without one.
         timing_ms: where the time went.
         warnings: what the user should know.
+        dropped: windows that came too late to be looked at.
     """
 
     source: str
@@ -74,6 +75,7 @@ class PredictionSummary:
     slow_down: float | None
     timing_ms: TimingRecord
     warnings: tuple[str, ...]
+    dropped: int = 0
 
 
 def predict_recording(

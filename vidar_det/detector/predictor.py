@@ -99,6 +99,22 @@ class Detector:
         self.runtime, self.spec = runtime, spec
         self.name, self.version, self.params = name, version, params
 
+    def window_length(self, window: int | None = None) -> int:
+        """Planes of a window: ``spec.window``, or as many as were asked for.
+
+        Raises:
+            RangeError: they do not divide into the network's bins.
+        """
+        length, bins = self.spec.window if window is None else window, self.spec.encoding.bins
+        if length < bins or length % bins:
+            raise RangeError(f"window of {length} planes: wanted a multiple of {bins}")
+        return length
+
+    def executed(self, execution: Execution) -> "Detector":
+        """The same network, run in another way."""
+        runtime = build_runtime(self.runtime.network, execution)
+        return Detector(runtime, self.spec, self.name, self.version, self.params)
+
     def predict(
         self,
         window: SpikeWindow | NDArray[np.integer[Any]],
@@ -195,10 +211,7 @@ class Detector:
             >>> for window, found in detector.stream(recording, stride=64):  # doctest: +SKIP
             ...     print(window.start, found.xyxy)
         """
-        length = self.spec.window if window is None else window
-        bins = self.spec.encoding.bins
-        if length < bins or length % bins:
-            raise RangeError(f"window of {length} planes: wanted a multiple of {bins}")
+        length = self.window_length(window)
         windows = recording.windows(length, stride, start, stop, keep=True)
 
         def work(found: SpikeWindow) -> Detections:

@@ -7,6 +7,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,28 @@ Bytes = npt.NDArray[np.uint8]
 
 OPEN_MAPS = 8  # a folder may hold thousands of files; each map keeps a file descriptor
 FAULT_AROUND = 1 << 16  # a read maps the 64 KiB around it, pages that were given back among them
+
+
+class FileBytes(Protocol):
+    """Bytes of files, end to end: mapped (``ByteSpan``), or read as they grow.
+
+    Attributes:
+        size: bytes altogether.
+    """
+
+    size: int
+
+    def read(self, start: int, stop: int) -> Bytes:
+        """Bytes ``start .. stop``."""
+
+    def part_end(self, offset: int) -> int:
+        """One past the last byte that can be read together with ``offset``."""
+
+    def gather(self, offsets: npt.NDArray[np.int64]) -> Bytes:
+        """Pick single bytes."""
+
+    def release(self, start: int, stop: int) -> None:
+        """These bytes are not needed for now."""
 
 
 class ByteSpan:

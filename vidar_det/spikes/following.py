@@ -4,19 +4,28 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
-from vidar_det.config import build_spec
 from vidar_det.errors import ConfigError, FormatError, SourceError
-from vidar_det.spikes.recording import recording_files, reopen
-from vidar_det.spikes.selection import open_source
-from vidar_det.spikes.sidecar import RecordingOptions
+from vidar_det.spikes.arrays import is_array_file
+from vidar_det.spikes.following_files import FollowedFiles, Report
+from vidar_det.spikes.layouts import ARRAY_LAYOUTS
+from vidar_det.spikes.recording_camera import CameraReader
+from vidar_det.spikes.sidecar import RecordingOptions, complete_options
 from vidar_det.spikes.stream import SpikeStream
 
 SOONER = 20
 """How much sooner than later the first look after a finding comes."""
 
-Report = Callable[[str], None]
-"""Told what a reader should know, one sentence each."""
+
+class Clock(Protocol):
+    """Tells the time and waits, as the module ``time`` does."""
+
+    def monotonic(self) -> float:
+        """Seconds since some moment."""
+
+    def sleep(self, seconds: float, /) -> None:
+        """Wait between two looks."""
 
 
 @dataclass(frozen=True)
@@ -29,8 +38,9 @@ class FollowSpec:
         timeout_s: the recording has ended when nothing has come for so long.
         poll_s: most time between two looks; the first comes after a twentieth of it, and each
             that finds nothing waits twice as long as the last.
-        newest: whoever looks so late that more windows have come gets the newest so many, and the
-            others are dropped; None drops nothing.
+        newest: where more windows came while the last stretch was looked at than that stretch
+            held, the reader is late: it gets the newest so many, and the others are dropped. None
+            drops nothing.
 
     Raises:
         ConfigError: a number is not positive.
@@ -43,20 +53,24 @@ class FollowSpec:
     newest: int | None = None
 
     def __post_init__(self) -> None:
-        numbers = (self.window, self.stride, self.timeout_s, self.poll_s, self.newest or 1)
-        if min(numbers) <= 0:
-            raise ConfigError(f"follow: found {self}, wanted positive numbers")
+        for name, number in vars(self).items():
+            if number is not None and not number > 0:  # nan is not
+                raise ConfigError(f"follow: {name}: found {number}, wanted a positive number")
 
 
 @dataclass(frozen=True)
 class Stretch:
     """Planes that have come since the last stretch: whole windows, or at the very end the rest.
 
+    The rest is for the record alone: nothing in it is to be looked at.
+
     Attributes:
         recording: as long as it was when they came.
         start: first plane of the first window.
         stop: one past the last plane.
         before: planes of earlier recordings under the same name, which a new one replaced.
+        planes: how many have come altogether, those before among them.
+        windows: how many begin here.
         dropped: windows before ``start`` that came too late to be looked at.
     """
 
@@ -64,6 +78,8 @@ class Stretch:
     start: int
     stop: int
     before: int
+    planes: int
+    windows: int = 0
     dropped: int = 0
 
 
@@ -72,26 +88,31 @@ def follow(
     options: RecordingOptions,
     spec: FollowSpec,
     report: Report = lambda sentence: None,
-    sleep: Callable[[float], None] = time.sleep,
+    is_over: Callable[[], bool] = lambda: False,
+    clock: Clock = time,
 ) -> Iterator[Stretch]:
     """Wait for planes, and hand them out as soon as they make a window.
 
-    The recording may be a file that grows, or a folder in which numbered files appear; it may not
-    be there yet. Its geometry is settled once, when the first planes are there. A file that became
-    shorter or was replaced is read from its beginning: its planes count on.
+    The recording may be a camera's file that grows, or a folder in which numbered files appear; it
+    may not be there yet. Its geometry is settled once, when the first planes are there. What else
+    may become of the files, ``FollowedFiles`` says; planes of a recording that begins anew count
+    on.
 
     Args:
         path: file or folder.
         options: what the files do not say.
         spec: windows, and how long to wait.
         report: told when the recording begins anew, and of what was lost.
-        sleep: waits between two looks.
+        is_over: asked before each look; then the rest is handed out, however long it is.
+        clock: tells the time.
 
     Yields:
         Stretches in order; windows begun in one are never in the next. The walk ends when nothing
-        has come for ``timeout_s``.
+        has come for ``timeout_s``. A stretch that cannot be read, because its file became shorter,
+        raises ``CutOffError`` and may be left: the next one begins anew.
 
     Raises:
+        ConfigError: an array, which no camera writes piece by piece.
         SourceError: nothing that can be read has appeared in time, or what was read has vanished.
         FormatError: what appeared in time is no recording.
         GeometryError: its geometry is not known.
@@ -102,92 +123,104 @@ def follow(
         ...     print(stretch.recording.shape)
     """
     follower = _Follower(path, options, spec, report)
-    waited_s, pause_s = 0.0, spec.poll_s / SOONER
-    while waited_s < spec.timeout_s:
-        stretch = follower.look()
+    pause_s, since, held = spec.poll_s / SOONER, clock.monotonic(), None
+    while not is_over():
+        stretch = follower.look(held)
         if stretch is not None:
-            waited_s, pause_s = 0.0, spec.poll_s / SOONER
             yield stretch
-        else:
-            sleep(pause_s)
-            waited_s += pause_s
+        if follower.has_news:
+            pause_s, since = spec.poll_s / SOONER, clock.monotonic()
+        held = None if stretch is None else stretch.windows
+        if stretch is None:
+            if clock.monotonic() - since >= spec.timeout_s:
+                break
+            clock.sleep(pause_s)
             pause_s = min(2 * pause_s, spec.poll_s)
-    yield from follower.finish()
+    yield from follower.finish(is_over())
 
 
 class _Follower:
-    """Remembers how far the recording was read, and as what."""
+    """Remembers how far the recording was read, and as what.
+
+    Attributes:
+        has_news: whether the last look found something that can be read.
+    """
 
     def __init__(
         self, path: Path, options: RecordingOptions, spec: FollowSpec, report: Report
     ) -> None:
+        if options.layout in ARRAY_LAYOUTS:
+            raise _not_followed(path)
         self.path, self.options, self.spec, self.report = path, options, spec, report
+        self.files = FollowedFiles(path, report)
         self.position, self.before, self.planes = 0, 0, 0
-        self.identity: tuple[object, ...] = ()
-        self.bytes_seen = -1
+        self.has_news = False
+        self.reader: CameraReader | None = None
         self.recording: SpikeStream | None = None
         self.trouble: SourceError | FormatError | None = None
 
-    def look(self) -> Stretch | None:
-        """Take what has come since the last look."""
-        identity, size = self._state()
-        if size == self.bytes_seen and identity == self.identity:
-            return None
-        grew = identity[:1] == self.identity[:1] and size >= self.bytes_seen
-        try:
-            if self.recording is not None and grew:
-                recording = reopen(self.recording)
-            else:
-                recording = open_source(self.path, self.options)
-                self._settle(recording)
-        except (SourceError, FormatError) as error:
-            self._wait_on(error)
-            return None
-        if len(recording) < self.planes or identity[:1] != (self.identity or identity)[:1]:
-            self._begin_anew(recording)
-        self.identity, self.bytes_seen, self.planes = identity, size, len(recording)
-        self.recording, self.trouble = recording, None
-        return self._whole_windows(recording)
+    def look(self, held: int | None = None) -> Stretch | None:
+        """Take what has come since the last look.
 
-    def finish(self) -> Iterator[Stretch]:
-        """Hand out what makes no window; say why nothing came, or that it has vanished."""
-        if self.trouble is not None:
-            raise self.trouble
+        Args:
+            held: windows of the stretch that was worked on since the last look; None after a wait.
+        """
+        finding = self.files.look()
+        self.has_news = finding != "nothing"
+        if finding == "anew":
+            self._begin_anew()
+        if not self.has_news:
+            return None
+        try:
+            self.recording = self._read()
+        except (SourceError, FormatError) as error:  # empty at first, or about to be replaced
+            self.trouble, self.has_news = error, False
+            return None
+        self.planes, self.trouble = len(self.recording), None
+        return self._whole_windows(self.recording, held)
+
+    def finish(self, was_ended: bool) -> Iterator[Stretch]:
+        """Hand out what makes no window; say why nothing came, or that it has vanished.
+
+        Args:
+            was_ended: by somebody, so that whole windows may be among the rest.
+        """
+        while was_ended and self.look() is not None:
+            pass
+        trouble = self.trouble or self.files.trouble
+        if self.recording is None:
+            raise trouble or SourceError(f"{self.path}: found 0 bytes, wanted a recording")
+        if trouble is not None and not was_ended:
+            raise trouble
         unread = self.planes - self.position
-        if unread > 0 and self.recording is not None:
+        if unread > 0 and not was_ended:
             self.report(f"{unread} planes at the end make no whole window")
-            yield Stretch(self.recording, self.position, self.planes, self.before)
+        if unread > 0 or was_ended:
+            total = self.before + self.planes
+            yield Stretch(self.recording, self.position, self.planes, self.before, total)
 
-    def _state(self) -> tuple[tuple[object, ...], int]:
-        """Tell files apart by what the file system calls them, and how much there is of them."""
-        try:
-            files = recording_files(self.path)[0] if self.path.exists() else []
-            stats = [file.stat() for file in files]
-        except (OSError, SourceError, FormatError):
-            return (), -2
-        return tuple((stat.st_dev, stat.st_ino) for stat in stats), sum(s.st_size for s in stats)
+    def _read(self) -> SpikeStream:
+        """Read the recording as it is now; from now on its geometry is what it was found to be."""
+        if self.reader is None:
+            if self.path.is_file() and is_array_file(self.path):
+                raise _not_followed(self.path)
+            span, options = self.files.span, complete_options(self.path, self.options)
+            if span.size == 0:
+                raise SourceError(f"{self.path}: found 0 bytes, wanted a recording")
+            self.reader = CameraReader(self.path, span, options)
+            self.options = self.reader.options
+        elif self.position > 0:
+            self.files.span.forget(self.reader.offset(min(self.position, self.planes - 1)))
+        return self.reader.read()
 
-    def _wait_on(self, error: SourceError | FormatError) -> None:
-        """A recording may be empty at first, or be about to be replaced."""
-        self.trouble, self.bytes_seen = error, -1
-
-    def _settle(self, recording: SpikeStream) -> None:
-        """From now on the geometry is what it was found to be."""
-        sensor = recording.sensor
-        found = {"layout": recording.layout, "flip": recording.flip}
-        size = {"width": sensor.width, "height": sensor.height, "rate_hz": sensor.rate_hz}
-        self.options = build_spec(RecordingOptions, {**found, **size}, str(self.path))
-
-    def _begin_anew(self, recording: SpikeStream) -> None:
-        lost = max(0, self.planes - self.position)
-        self.report(
-            f"{self.path}: became shorter or was replaced; read from its beginning again"
-            + (f", and {lost} planes that had made no whole window are lost" if lost else "")
-        )
+    def _begin_anew(self) -> None:
+        lost = self.planes - self.position
+        if lost > 0:
+            self.report(f"{lost} planes that had made no whole window are lost")
         self.before += self.planes
-        self.position, self.planes = 0, 0
+        self.position, self.planes, self.reader = 0, 0, None
 
-    def _whole_windows(self, recording: SpikeStream) -> Stretch | None:
+    def _whole_windows(self, recording: SpikeStream, held: int | None) -> Stretch | None:
         start, length, stride = self.position, self.spec.window, self.spec.stride
         if start + length > len(recording):
             return None
@@ -195,5 +228,21 @@ class _Follower:
         if not starts:
             return None
         self.position = starts[-1] + stride
-        dropped = max(0, len(starts) - (self.spec.newest or len(starts)))
-        return Stretch(recording, starts[dropped], starts[-1] + length, self.before, dropped)
+        is_late = self.spec.newest is not None and held is not None and len(starts) > held
+        kept = starts[-self.spec.newest :] if self.spec.newest and is_late else starts
+        return Stretch(
+            recording,
+            start=kept[0],
+            stop=starts[-1] + length,
+            before=self.before,
+            planes=self.before + len(recording),
+            windows=len(kept),
+            dropped=len(starts) - len(kept),
+        )
+
+
+def _not_followed(path: Path) -> ConfigError:
+    return ConfigError(
+        f"{path}: found an array, wanted a camera's file or folder; nobody writes arrays piece by "
+        "piece, so predict them without following"
+    )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vidar_det.errors import FormatError, GeometryError
-from vidar_det.spikes.bytespan import ByteSpan
+from vidar_det.spikes.bytespan import FileBytes
 from vidar_det.spikes.layouts import PlaneFormat, plane_format
 from vidar_det.spikes.sidecar import RecordingOptions
 
@@ -39,7 +39,7 @@ class Candidate:
 
 
 def guess_camera_layout(
-    span: ByteSpan, options: RecordingOptions, name: str
+    span: FileBytes, options: RecordingOptions, name: str
 ) -> tuple[Candidate, tuple[str, ...]]:
     """Find out how a camera file without trailers stores its planes.
 
@@ -145,7 +145,7 @@ def array_shape(
     return shape
 
 
-def row_correlation(span: ByteSpan, form: PlaneFormat) -> float:
+def row_correlation(span: FileBytes, form: PlaneFormat) -> float:
     """Correlate each row with its neighbour in the mean of the first planes.
 
     Pictures are smooth, so the right geometry correlates more than any other.
@@ -199,7 +199,7 @@ def _agrees(seen: tuple[int, int, int], length: int | None, options: RecordingOp
     return _matches((seen[2], seen[1]), options) and length in (None, seen[0])
 
 
-def _clearest(span: ByteSpan, fitting: list[Candidate], name: str) -> Candidate:
+def _clearest(span: FileBytes, fitting: list[Candidate], name: str) -> Candidate:
     scores = [np.nan_to_num(row_correlation(span, one.form), nan=-1.0) for one in fitting]
     order: list[int] = np.argsort(scores)[::-1].tolist()
     best, second = fitting[order[0]], fitting[order[1]]
@@ -218,14 +218,14 @@ def _clearest(span: ByteSpan, fitting: list[Candidate], name: str) -> Candidate:
     )
 
 
-def _guess_warnings(span: ByteSpan, chosen: Candidate) -> tuple[str, ...]:
+def _guess_warnings(span: FileBytes, chosen: Candidate) -> tuple[str, ...]:
     score = row_correlation(span, chosen.form)
     if score >= DOUBTFUL_CORRELATION:
         return ()
     return (f"{chosen} is guessed from the size alone; the pixels do not confirm it",)
 
 
-def _doubts(span: ByteSpan, chosen: Candidate) -> tuple[str, ...]:
+def _doubts(span: FileBytes, chosen: Candidate) -> tuple[str, ...]:
     """Warn where the pixels make a much better picture in another known geometry."""
     score = row_correlation(span, chosen.form)
     if not score < CLEAR_CORRELATION:

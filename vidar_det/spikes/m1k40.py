@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from vidar_det.spikes.bytespan import ByteSpan
+from vidar_det.spikes.bytespan import FileBytes
 from vidar_det.spikes.stores import Run
 from vidar_det.spikes.stream import Hole
 
@@ -66,7 +66,7 @@ def stamp(planes: Bytes) -> Bytes:
     return blocks.reshape(planes.shape)
 
 
-def find_plane(span: ByteSpan, start: int, stop: int | None = None) -> int | None:
+def find_plane(span: FileBytes, start: int, stop: int | None = None) -> int | None:
     """Find the first whole plane that begins in ``start .. stop``, at any byte.
 
     A plane counts as found when all of its 2000 trailers agree, so pixels cannot imitate one,
@@ -92,31 +92,50 @@ def find_plane(span: ByteSpan, start: int, stop: int | None = None) -> int | Non
     return None
 
 
-def index_planes(span: ByteSpan) -> PlaneIndex | None:
-    """List the whole planes, reading only the two ends of each plane where nothing is broken.
+class PlaneIndexer:
+    """Lists the whole planes of bytes that may grow; what was looked at is not looked at again.
 
-    Lost planes are those that the bytes betray: planes of which only parts are left between two
-    whole ones, and unreadable stretches of a whole plane's length. A loss of exactly n times
-    128,000 bytes leaves no trace, for the format has no counter across planes.
-
-    Returns:
-        The index, or None where no plane is found.
+    Only the two ends of each plane are read where nothing is broken. Lost planes are those that
+    the bytes betray: planes of which only parts are left between two whole ones, and unreadable
+    stretches of a whole plane's length. A loss of exactly n times 128,000 bytes leaves no trace,
+    for the format has no counter across planes.
     """
-    offset = find_plane(span, 0)
-    if offset is None:
-        return None
-    runs: list[Run] = []
-    holes: list[Hole] = []
-    leading, end, count = offset, offset, 0
-    while offset is not None:
-        lost = _lost_planes(span, end, offset) if runs else 0
-        if lost:
-            holes.append(Hole(count, lost))
-        runs.append(Run(offset, _run_length(span, offset)))
-        end = offset + runs[-1].planes * PLANE_BYTES
-        count += runs[-1].planes
-        offset = find_plane(span, end)
-    return PlaneIndex(tuple(runs), tuple(holes), len(runs) - 1, leading, span.size - end)
+
+    def __init__(self) -> None:
+        self._runs: list[Run] = []
+        self._holes: list[Hole] = []
+        self._end, self._count, self._searched = 0, 0, 0
+
+    def index(self, span: FileBytes) -> PlaneIndex | None:
+        """List the planes that are there now.
+
+        Args:
+            span: the recording's bytes: those of the last time, and maybe more.
+
+        Returns:
+            The index, or None where no plane is found.
+        """
+        if self._runs and self._searched == self._end:
+            self._lengthen(self._runs.pop().offset, span)
+        while (offset := find_plane(span, self._searched)) is not None:
+            lost = _lost_planes(span, self._end, offset) if self._runs else 0
+            if lost:
+                self._holes.append(Hole(self._count, lost))
+            self._end = offset
+            self._lengthen(offset, span)
+        self._searched = max(self._searched, span.size - PLANE_BYTES + 1)
+        if not self._runs:
+            return None
+        runs, trailing = tuple(self._runs), span.size - self._end
+        return PlaneIndex(runs, tuple(self._holes), len(runs) - 1, runs[0].offset, trailing)
+
+    def _lengthen(self, offset: int, span: FileBytes) -> None:
+        """Note the run that begins at ``offset`` and is known until the end so far."""
+        planes = _run_length(span, self._end)
+        self._count += planes
+        self._end += planes * PLANE_BYTES
+        self._searched = self._end
+        self._runs.append(Run(offset, (self._end - offset) // PLANE_BYTES))
 
 
 def _candidates(data: Bytes, count: int) -> list[int]:
@@ -130,7 +149,7 @@ def _candidates(data: Bytes, count: int) -> list[int]:
     return offsets
 
 
-def _agreement(span: ByteSpan, start: int, blocks: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+def _agreement(span: FileBytes, start: int, blocks: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
     """Whether the blocks from byte ``start`` on carry the trailers of the named blocks."""
     data = span.read(start, start + len(blocks) * BLOCK_BYTES).reshape(-1, BLOCK_BYTES)
     low, high = data[:, TRAILER].astype(np.uint16) & 0xF0, data[:, TRAILER + 1].astype(np.uint16)
@@ -138,11 +157,11 @@ def _agreement(span: ByteSpan, start: int, blocks: npt.NDArray[np.int64]) -> npt
     return agreed
 
 
-def _is_plane(span: ByteSpan, start: int) -> bool:
+def _is_plane(span: FileBytes, start: int) -> bool:
     return bool(_agreement(span, start, np.arange(PLANE_BLOCKS)).all())
 
 
-def _run_length(span: ByteSpan, offset: int) -> int:
+def _run_length(span: FileBytes, offset: int) -> int:
     """Count the planes from ``offset`` on whose first and last trailers stand in their places."""
     most = (span.size - offset) // PLANE_BYTES
     first, last = expected_trailers()[[0, -1]]
@@ -159,7 +178,7 @@ def _run_length(span: ByteSpan, offset: int) -> int:
     return most
 
 
-def _lost_planes(span: ByteSpan, end: int, start: int) -> int:
+def _lost_planes(span: FileBytes, end: int, start: int) -> int:
     """Count the planes that the bytes between two whole planes were part of."""
     blocks = min((start - end) // BLOCK_BYTES, PLANE_BLOCKS)
     ahead = _agreement(span, end, np.arange(blocks))

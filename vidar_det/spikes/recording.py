@@ -11,26 +11,21 @@ from vidar_det.config import build_spec
 from vidar_det.errors import FormatError, GeometryError, SourceError
 from vidar_det.spikes.arrays import ArrayMember, find_member, is_array_file
 from vidar_det.spikes.bytespan import ByteSpan
-from vidar_det.spikes.guess import guess_array_layout, guess_camera_layout
+from vidar_det.spikes.guess import guess_array_layout
 from vidar_det.spikes.layouts import (
     ARRAY_LAYOUTS,
     CAMERA_LAYOUTS,
-    M1K40_SIDE,
     flipped,
     plane_format,
     resolve_flip,
 )
-from vidar_det.spikes.m1k40 import PLANE_BYTES, find_plane, index_planes
+from vidar_det.spikes.recording_camera import CameraReader
 from vidar_det.spikes.sidecar import DEFAULT_RATE_HZ, RecordingOptions, complete_options
 from vidar_det.spikes.stores import ArrayStore, MemoryBytes, PackedStore, Run, TimePackedStore
-from vidar_det.spikes.stream import PlaneStore, RecordingReport, Sensor, SpikeStream
+from vidar_det.spikes.stream import PlaneStore, Sensor, SpikeStream
 from vidar_det.spikes.writers import write_recording
 
-__all__ = ["open_recording", "reopen", "write_recording"]
-
-M1K40_SNIFFED_BYTES = 8 * PLANE_BYTES  # searched for a plane's start where the layout is unknown
-# Event files of another vendor: they open with ASCII lines that begin with a per cent sign.
-PROPHESEE_HEADER = re.compile(rb"%[\x20-\x7e\t]{3,}\r?\n")
+__all__ = ["open_recording", "write_recording"]
 
 
 def open_recording(
@@ -89,53 +84,7 @@ def open_recording(
     if options.layout in ARRAY_LAYOUTS:
         raise GeometryError(f"{path}: found no npy or npz file, wanted one for {options.layout}")
     files, warnings = recording_files(path)
-    span = ByteSpan(files)
-    if PROPHESEE_HEADER.match(span.read(0, min(span.size, 4096)).tobytes()):
-        raise FormatError(f"{path}: found a Prophesee event file, wanted a Vidar recording")
-    if options.layout == "m1k40" or _looks_like_m1k40(span, options):
-        return _open_m1k40(path, span, options, warnings)
-    return _open_planes(path, span, options, warnings)
-
-
-def reopen(recording: SpikeStream) -> SpikeStream:
-    """Open a recording again, as long as its files are now.
-
-    Its geometry is not looked into a second time, and nothing is read: a camera that still writes
-    is followed at little cost.
-
-    Args:
-        recording: from ``open_recording``, of a path.
-
-    Returns:
-        The same recording with today's planes; doubts about its geometry are told on.
-
-    Raises:
-        SourceError: missing, empty or unreadable.
-        FormatError: shorter than one plane, or files whose names are no numbers.
-        VidarError: as ``open_recording`` says, for layouts other than plain and row-padded.
-
-    Example:
-        >>> longer = reopen(open_recording("clip.dat"))  # doctest: +SKIP
-    """
-    path, sensor, layout, flip = recording.path, recording.sensor, recording.layout, recording.flip
-    assert path is not None  # streams in memory do not grow
-    if layout not in ("plain", "row-padded"):
-        return open_recording(
-            path,
-            width=sensor.width,
-            height=sensor.height,
-            layout=layout,
-            flip=flip,
-            rate_hz=sensor.rate_hz,
-        )
-    files, warnings = recording_files(path)
-    span = ByteSpan(files)
-    plane_bytes = plane_format(layout, sensor.width, sensor.height).plane_bytes
-    if span.size < plane_bytes:
-        raise FormatError(f"{path}: found {span.size} bytes, wanted planes of {plane_bytes}")
-    passing = {_trailing(recording.report.trailing_bytes, plane_bytes), *warnings}
-    lasting = tuple(told for told in recording.report.warnings if told not in passing)
-    return _plane_stream(path, span, sensor, layout, flip, (*warnings, *lasting))
+    return CameraReader(path, ByteSpan(files), options, warnings).read()
 
 
 def recording_files(path: Path) -> tuple[list[Path], tuple[str, ...]]:
@@ -170,76 +119,6 @@ def recording_files(path: Path) -> tuple[list[Path], tuple[str, ...]]:
             warnings.append(f"{left.name} is followed by {right.name}; read as adjoining")
     warnings += [f"{file.name} is empty" for file in files if file.stat().st_size == 0]
     return files, tuple(warnings)
-
-
-def _looks_like_m1k40(span: ByteSpan, options: RecordingOptions) -> bool:
-    side = (None, M1K40_SIDE)
-    possible = options.layout == "auto" and options.width in side and options.height in side
-    return possible and find_plane(span, 0, M1K40_SNIFFED_BYTES) is not None
-
-
-def _open_m1k40(
-    path: Path, span: ByteSpan, options: RecordingOptions, warnings: tuple[str, ...]
-) -> SpikeStream:
-    form = plane_format("m1k40", options.width or M1K40_SIDE, options.height or M1K40_SIDE)
-    index = index_planes(span)
-    if index is None:
-        raise FormatError(
-            f"{path}: found {span.size} bytes without one whole m1k40 plane, "
-            f"wanted {PLANE_BYTES} bytes whose block trailers count from line 500"
-        )
-    flip = resolve_flip(options.flip, "m1k40")
-    report = RecordingReport(
-        leading_bytes=index.leading_bytes,
-        trailing_bytes=index.trailing_bytes,
-        resyncs=index.resyncs,
-        lost_planes=sum(hole.planes for hole in index.holes),
-        warnings=warnings,
-    )
-    return SpikeStream(
-        store=PackedStore(span, form, index.runs, flip),
-        sensor=Sensor(form.width, form.height, options.rate_hz or DEFAULT_RATE_HZ),
-        report=report,
-        path=path,
-        layout="m1k40",
-        flip=flip,
-        holes=index.holes,
-    )
-
-
-def _open_planes(
-    path: Path, span: ByteSpan, options: RecordingOptions, warnings: tuple[str, ...]
-) -> SpikeStream:
-    chosen, doubts = guess_camera_layout(span, options, str(path))
-    sensor = Sensor(chosen.form.width, chosen.form.height, options.rate_hz or DEFAULT_RATE_HZ)
-    flip = resolve_flip(options.flip, chosen.layout)
-    return _plane_stream(path, span, sensor, chosen.layout, flip, (*warnings, *doubts))
-
-
-def _plane_stream(
-    path: Path,
-    span: ByteSpan,
-    sensor: Sensor,
-    layout: str,
-    flip: str,
-    warnings: tuple[str, ...],
-) -> SpikeStream:
-    form = plane_format(layout, sensor.width, sensor.height)
-    planes, trailing = divmod(span.size, form.plane_bytes)
-    if trailing:
-        warnings = (*warnings, _trailing(trailing, form.plane_bytes))
-    return SpikeStream(
-        store=PackedStore(span, form, [Run(0, planes)], flip),
-        sensor=sensor,
-        report=RecordingReport(trailing_bytes=trailing, warnings=warnings),
-        path=path,
-        layout=layout,
-        flip=flip,
-    )
-
-
-def _trailing(count: int, plane_bytes: int) -> str:
-    return f"{count} trailing bytes are no whole plane of {plane_bytes} and dropped"
 
 
 def _open_array(path: Path, options: RecordingOptions) -> SpikeStream:

@@ -102,8 +102,8 @@ class PackedStore:
     def release(self, start: int, stop: int) -> None:
         """Give the mapped pages of these planes back."""
         if start < stop:
-            end = self._offset(stop - 1) + self._form.plane_bytes
-            self._source.release(self._offset(start), end)
+            end = self.offset(stop - 1) + self._form.plane_bytes
+            self._source.release(self.offset(start), end)
 
     def _count(self, packed: Planes, bins: int) -> Counts:
         form, flip = self._form, self._flip
@@ -113,7 +113,8 @@ class PackedStore:
         stored = form.crop(count_packed(packed, bins))
         return np.ascontiguousarray(flipped(stored, flip))
 
-    def _offset(self, index: int) -> int:
+    def offset(self, index: int) -> int:
+        """Byte at which a plane begins."""
         run = bisect.bisect_right(self._firsts, index) - 1
         return self._runs[run].offset + (index - self._firsts[run]) * self._form.plane_bytes
 
@@ -123,7 +124,7 @@ class PackedStore:
         most = max(1, PIECE_BYTES // size)
         while start < stop:
             run = bisect.bisect_right(self._firsts, start) - 1
-            offset = self._offset(start)
+            offset = self.offset(start)
             whole = (self._source.part_end(offset) - offset) // size
             count = max(1, min(whole, most, min(stop, self._firsts[run + 1]) - start))
             yield self._source.read(offset, offset + count * size).reshape(count, size)
