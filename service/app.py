@@ -6,7 +6,7 @@ import functools
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 import anyio
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
@@ -22,6 +22,7 @@ from service.limits import BodyGuard, CallGuard
 from service.log import log_failure
 from service.parts import Parts, build_parts
 from service.problems import install_handlers
+from service.queries import check_query
 from service.routes import (
     clips,
     detect,
@@ -80,6 +81,7 @@ def create_app(
         redoc_url=None,
         redirect_slashes=False,
         responses=PROBLEMS,
+        dependencies=[Depends(check_query)],
         middleware=_layers(parts, read_keys(settings)),
     )
     app.state.parts, app.state.placed = parts, tuple(placed)

@@ -4,7 +4,9 @@ import contextlib
 import signal
 import socket
 import threading
+import time
 from collections.abc import Iterator
+from email.utils import formatdate
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from service.keys import new_key
 from service.settings import Settings
 from tests.service.conftest import ScriptedEngine
 from tests.service.processes import END_S, service_process
-from vidar_det.client import Client, RemoteJob
+from vidar_det.client import Client, RemoteJob, _wait_s
 from vidar_det.errors import RangeError, ServiceError, SourceError
 
 KEY, KEY_LINE = new_key("lab")
@@ -136,6 +138,23 @@ def test_a_service_that_is_busy_is_asked_again(
     client._patience_s = 60
     assert len(client.detect(clip, **GEOMETRY).windows) == 4
     assert waited == [1.0]
+
+
+def test_classes_may_be_a_list(client: Client, clip: Path, engine: ScriptedEngine) -> None:
+    client.detect(clip, classes=["person", "vehicle"], **GEOMETRY)
+    client.detect(clip, classes="vehicle", **GEOMETRY)
+    asked = [task.question.classes for task in engine.tasks]
+    assert asked == [("person", "vehicle"), ("vehicle",)]
+
+
+@pytest.mark.parametrize(
+    ("said", "least", "most"),
+    [("7", 7, 7), ("", 1, 1), ("later", 1, 1), ("-3", 1, 1), (formatdate(0, usegmt=True), 0, 0)],
+)
+def test_when_to_come_back_is_read_in_every_form(said: str, least: float, most: float) -> None:
+    assert least <= _wait_s(said) <= most
+    in_an_hour = formatdate(time.time() + 3600, usegmt=True)
+    assert 3000 < _wait_s(in_an_hour) <= 3600
 
 
 def test_a_service_that_is_not_there_is_told() -> None:

@@ -9,6 +9,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
@@ -76,7 +77,8 @@ class Client:
     """Calls one service.
 
     What is asked about a clip is written as in ``POST /v1/detect``: ``width, height, layout, flip,
-    rate_hz, start, planes, window, stride, model, conf, iou, max_det, classes``.
+    rate_hz, start, planes, window, stride, model, conf, iou, max_det, classes``; several classes
+    are a list, or one string with commas.
 
     Args:
         address: of the service, such as ``http://127.0.0.1:8000``.
@@ -261,10 +263,11 @@ class Client:
     ) -> Iterator[httpx.Response]:
         """Call, again while the service is busy or starts anew; the answer is open, and fine."""
         until = time.monotonic() + self._patience_s
+        asked = {name: _joined(value) for name, value in (query or {}).items()}
         while True:
             with contextlib.ExitStack() as stack:
                 body = _body(clip, stack)
-                call = self._http.stream(method, path, params=query, headers=headers, **body)
+                call = self._http.stream(method, path, params=asked, headers=headers, **body)
                 try:
                     answer = stack.enter_context(call)
                 except httpx.TransportError as error:
@@ -276,7 +279,7 @@ class Client:
                     if answer.is_success:
                         yield answer
                         return
-                    wait_s = float(answer.headers.get("Retry-After", RETRY_S))
+                    wait_s = _wait_s(answer.headers.get("Retry-After", ""))
                     if answer.status_code not in BUSY or time.monotonic() + wait_s > until:
                         raise _refusal(_problem(answer))
             time.sleep(wait_s)
@@ -284,6 +287,27 @@ class Client:
     def _lost(self, error: httpx.TransportError) -> ServiceError:
         kind = type(error).__name__
         return ServiceError(f"{self._http.base_url}: cannot be reached ({kind}: {error})")
+
+
+def _joined(value: Any) -> Any:
+    """Write a list as the service reads it."""
+    return ",".join(map(str, value)) if isinstance(value, (list, tuple)) else value
+
+
+def _wait_s(retry_after: str) -> float:
+    """Read ``Retry-After``: seconds, or the date by which to come back (RFC 9110, 10.2.3).
+
+    Example:
+        >>> _wait_s("3"), _wait_s(""), _wait_s("Wed, 21 Oct 2015 07:28:00 GMT"), _wait_s("soon")
+        (3.0, 1.0, 0.0, 1.0)
+    """
+    if retry_after.isascii() and retry_after.isdigit():
+        return float(retry_after)
+    try:
+        date = parsedate_to_datetime(retry_after)
+    except ValueError:
+        return RETRY_S
+    return max(0.0, date.timestamp() - time.time())
 
 
 def _body(clip: str | Path | RemoteClip | None, stack: contextlib.ExitStack) -> dict[str, Any]:

@@ -66,6 +66,7 @@ async def job_events(request: Request, job_id: JobId) -> Response:
     return StreamingResponse(_events(parts, job), media_type=EVENTS)
 
 
+@router.head("/v1/jobs/{job_id}/result", include_in_schema=False)
 @router.get(
     "/v1/jobs/{job_id}/result", response_class=Response, responses={200: {"model": Envelope}}
 )

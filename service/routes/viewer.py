@@ -16,7 +16,7 @@ POLICY = (
 router = APIRouter(include_in_schema=False)
 
 
-@router.get("/")
+@router.api_route("/", methods=["GET", "HEAD"])
 async def page() -> FileResponse:
     """Give the page."""
     return FileResponse(PAGE / "index.html", headers={"Content-Security-Policy": POLICY})

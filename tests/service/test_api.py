@@ -127,7 +127,7 @@ def test_each_request_is_one_line_of_json(
     assert (first["method"], first["route"], first["status"]) == ("POST", "/v1/detect", 200)
     assert first["bytes_in"] == len(sent["content"])
     assert second["route"] == "/v1/clips/{clip_id}"
-    assert second["problem"] == "no-such-clip"
+    assert second["problem"] == "invalid-request"
     assert "secret" not in caplog.text
 
 
@@ -204,3 +204,42 @@ def test_models_are_named_as_in_the_open_inference_protocol(call: Caller) -> Non
     model = call.get("/v2/models/nano").json()
     assert {"name", "versions", "platform", "inputs", "outputs"} <= set(model)
     assert call.get("/v2/models/nano/ready").json() == {"name": "nano", "ready": True}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "names"),
+    [
+        ("POST", "/v1/detect?conf=0.1&conf=0.9", ["query.conf"]),
+        ("POST", "/v1/detect?classes=a&classes=b&start=1", ["query.classes"]),
+        ("GET", "/v1/clips/demo/frame?plane=&plane=3", ["query.plane"]),
+        ("GET", "/v1/clips?limit=3", ["query.limit"]),
+        ("GET", "/v1/clips/demo?x=1&y=2", ["query.x", "query.y"]),
+        ("GET", "/v2/models?verbose", []),
+        ("GET", "/v2?name=", []),
+        ("GET", "/v2?name=a", ["query.name"]),
+        ("POST", "/v1/session?path=/", ["query.path"]),
+    ],
+)
+def test_a_query_that_would_not_be_heeded_is_refused(
+    call: Caller, method: str, path: str, names: list[str]
+) -> None:
+    answer = call(method, path, json={"clip_id": "demo"} if method == "POST" else None)
+    assert answer.status_code == (422 if names else 200)
+    if names:
+        assert [error["where"] for error in answer.json()["errors"]] == names
+
+
+def test_the_page_takes_any_query(call: Caller) -> None:
+    assert call.get("/?from=mail&from=chat").status_code == 200
+
+
+def test_files_have_heads(call: Caller) -> None:
+    job = call.post(
+        "/v1/detect", json={"clip_id": "demo"}, headers={"Prefer": "respond-async"}
+    ).headers["Location"]
+    call.get(f"{job}/events")
+    for path in ("/", "/docs", "/viewer/main.js", f"{job}/result"):
+        head, whole = call("HEAD", path), call.get(path)
+        assert (head.status_code, head.content) == (200, b"")
+        assert head.headers["Content-Length"] == str(len(whole.content))
+    assert call("HEAD", "/v1/clips").status_code == 405
