@@ -188,7 +188,7 @@ def time_starts(name: str, street: SpikeStream, folder: Path) -> None:
 def resident_mb() -> float:
     """Resident memory of this process: its own, and what it mapped of files."""
     status = Path("/proc/self/status").read_text(encoding="utf-8")
-    kinds = ("RssAnon:", "RssFile:")
+    kinds = ("RssAnon:", "RssFile:", "RssShmem:")  # a file in memory is the last
     return sum(int(status.split(kind)[1].split()[0]) for kind in kinds) / 1024
 
 
