@@ -12,7 +12,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from service.access import AccessLog
 from service.clips import hidden_folders
-from service.docs import install_docs
+from service.docs import describe, install_docs
 from service.drain import DrainGuard
 from service.engines import Engine
 from service.guards import SecurityHeaders, SiteGuard, own_names
@@ -71,7 +71,7 @@ def create_app(
         ...     create_app(Settings(data_dir=Path(home))).title
         'vidar-det'
     """
-    parts = build_parts(settings, engine)
+    parts, keys = build_parts(settings, engine), read_keys(settings)
     app = FastAPI(
         title="vidar-det",
         version=__version__,
@@ -82,7 +82,7 @@ def create_app(
         redirect_slashes=False,
         responses=PROBLEMS,
         dependencies=[Depends(check_query)],
-        middleware=_layers(parts, read_keys(settings)),
+        middleware=_layers(parts, keys),
     )
     app.state.parts, app.state.placed = parts, tuple(placed)
     install_handlers(app, hidden_folders(parts.spool))
@@ -90,6 +90,7 @@ def create_app(
         app.include_router(router)
     install_viewer(app)
     install_docs(app)
+    describe(app, settings, wants_key=bool(keys))
     return app
 
 

@@ -19,6 +19,9 @@ from vidar_det.errors import ConfigError
 OPEN_PATHS = "/v2/health/"
 """What begins so needs no key: probes have none."""
 
+PAGES = ("/", "/docs")
+"""What people open: a browser without a key is asked for one there."""
+
 KEY_LINE = re.compile(r"(?P<name>[A-Za-z0-9._-]{1,64}):(?P<digest>[0-9a-fA-F]{64})")
 
 
@@ -165,7 +168,7 @@ def key_wanted() -> Problem:
 
 def _wants_page(scope: Scope) -> bool:
     accepted = Headers(scope=scope).get("accept", "")
-    return scope["type"] == "http" and scope["path"] == "/" and "text/html" in accepted
+    return scope["type"] == "http" and scope["path"] in PAGES and "text/html" in accepted
 
 
 def _presented(headers: Headers) -> str:

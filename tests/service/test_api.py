@@ -1,5 +1,6 @@
 """What concerns all routes: documents, examples, logs, numbers, errors."""
 
+import dataclasses
 import json
 import logging
 import re
@@ -58,6 +59,37 @@ def test_every_example_of_the_documentation_works(call: Caller) -> None:
     }
     for method, path, body in examples:
         assert (path, call(method, path, **body).is_success) == (path, True)
+
+
+def test_examples_are_those_of_the_settings(start: Start, engine: ScriptedEngine) -> None:
+    engine.models = (dataclasses.replace(engine.models[0], name="mine"),)
+    call = start(models=("mine=nano",), demo=False)
+    examples = examples_of(call.get("/openapi.json").json())
+    assert "/v2/models/mine" in {path for _, path, _ in examples}
+    assert "demo" not in str(examples)
+    for method, path, body in examples:
+        assert (path, call(method, path, **body).is_success) == (path, True)
+
+
+def test_the_document_tells_how_a_key_is_shown(start: Start, tmp_path: Path) -> None:
+    key, line = new_key("lab")
+    call = start(api_keys=(line,))
+    document = call.get("/openapi.json", headers={"X-API-Key": key}).json()
+    assert document["security"] == [{"bearer": []}, {"X-API-Key": []}]
+    schemes = document["components"]["securitySchemes"]
+    assert schemes["bearer"] == {"type": "http", "scheme": "bearer"}
+    assert schemes["X-API-Key"] == {"type": "apiKey", "in": "header", "name": "X-API-Key"}
+    assert document["paths"]["/v2/health/ready"]["get"]["security"] == []
+    assert "security" not in document["paths"]["/v1/detect"]["post"]
+    without = start(data_dir=tmp_path / "open").get("/openapi.json").json()
+    assert "security" not in without
+
+
+def test_a_browser_without_a_key_is_asked_for_one(start: Start) -> None:
+    call = start(api_keys=(new_key("lab")[1],))
+    for path in ("/", "/docs"):
+        answer = call.get(path, headers={"Accept": "text/html"})
+        assert (answer.status_code, "<form>" in answer.text) == (401, True)
 
 
 def test_the_document_tells_how_errors_look(call: Caller) -> None:
