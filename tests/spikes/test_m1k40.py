@@ -1,13 +1,17 @@
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from vidar_det.errors import FormatError, GeometryError
 from vidar_det.spikes.bytespan import ByteSpan
+from vidar_det.spikes.following import FollowSpec, follow
 from vidar_det.spikes.m1k40 import PLANE_BYTES, PlaneIndexer, expected_trailers
 from vidar_det.spikes.recording import open_recording
+from vidar_det.spikes.sidecar import RecordingOptions
 from vidar_det.spikes.stream import Hole, Sensor, SpikeStream
 from vidar_det.spikes.writers import write_recording
 
@@ -195,6 +199,27 @@ def test_bytes_that_grow_are_indexed_from_where_the_last_run_ended(
             assert span.first >= end
     assert index == PlaneIndexer().index(whole)
     assert [run.planes for run in index.runs] == [2, 1, 2]
+
+
+def test_a_growing_file_is_followed_over_a_break(
+    tmp_path: Path, planes: np.ndarray, data: bytes
+) -> None:
+    path, cut = tmp_path / "clip.dat", 2 * PLANE_BYTES + 64 * 900
+    content = data[50_000:cut] + data[cut + 64 :]
+    pieces = iter([content[at : at + 70_001] for at in range(0, len(content), 70_001)])
+    now = itertools.count()
+
+    def sleep(_: float) -> None:
+        with path.open("ab") as file:
+            file.write(next(pieces, b""))
+
+    clock = SimpleNamespace(monotonic=lambda: float(next(now)), sleep=sleep)
+    spec, found = FollowSpec(window=1, stride=1, timeout_s=9), []
+    for stretch in follow(path, RecordingOptions(layout="m1k40"), spec, clock=clock):
+        for window in stretch.recording.windows(1, 1, stretch.start, stretch.stop):
+            found.append((window.time_us, window.planes))
+    assert [time_us for time_us, _ in found] == [0.0, 100.0, 150.0, 200.0]  # the second is lost
+    assert np.array_equal(np.concatenate([plane for _, plane in found]), planes[[1, 3, 4, 5]])
 
 
 def test_bytes_without_a_whole_plane_are_refused(tmp_path: Path, data: bytes) -> None:
