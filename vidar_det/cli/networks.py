@@ -225,6 +225,14 @@ def bench(
     width: Annotated[int, typer.Option(min=32, help="Pixels per row.")] = 400,
     height: Annotated[int, typer.Option(min=32, help="Rows.")] = 250,
     threads: ThreadsOption = None,
+    runtime: Annotated[
+        str,
+        typer.Option(metavar="NAME,...", help="torch, openvino.", show_default="all there are"),
+    ] = "",
+    precision: Annotated[
+        str,
+        typer.Option(metavar="NAME,...", help="f32, bf16, int8.", show_default="all there are"),
+    ] = "",
     out: Annotated[
         Path | None,
         typer.Option("--out", "-o", metavar="DIR", help="Folder of bench.json and bench.png."),
@@ -243,7 +251,8 @@ def bench(
         counts = tuple(int(one) for one in names_in(steps))
     except ValueError as error:
         raise typer.BadParameter("--steps takes whole numbers: 1,2,4") from error
-    spec = SpeedSpec(seconds, threads or 0, height, width)
+    filters = names_in(runtime), names_in(precision)
+    spec = SpeedSpec(seconds, threads or 0, height, width, *filters)
     settings = BenchSettings(names_in(weights), counts, spec, out, overwrite)
     with progress("bench", "parts") as report:
         figures = measure(settings, report)
