@@ -190,13 +190,15 @@ def test_bytes_that_grow_are_indexed_from_where_the_last_run_ended(
     )  # fmt: skip
     indexer, size = PlaneIndexer(), path.stat().st_size
     span, whole = Growing([path]), ByteSpan([path])
+    index, searched = None, 0
     for shown in (*range(PLANE_BYTES // 3, size, PLANE_BYTES // 3), size):
-        before = indexer.index(span) if span.size < size else None
+        before = index
         span.show(shown)
         index = indexer.index(span)
         if before is not None:
             end = before.runs[-1].offset + before.runs[-1].planes * PLANE_BYTES
-            assert span.first >= end
+            assert span.first >= (searched if index.runs == before.runs else end)
+        searched = shown - PLANE_BYTES + 1  # no plane begins before that was not seen
     assert index == PlaneIndexer().index(whole)
     assert [run.planes for run in index.runs] == [2, 1, 2]
 
