@@ -146,7 +146,8 @@ function dropLoop(desk) {
 
 function nextView() {
   const view = select("view");
-  view.selectedIndex = (view.selectedIndex + 1) % view.options.length;
+  do view.selectedIndex = (view.selectedIndex + 1) % view.options.length;
+  while (view.options[view.selectedIndex].disabled);
   view.dispatchEvent(new Event("change"));
 }
 

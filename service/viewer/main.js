@@ -35,9 +35,15 @@ function say(sentence) {
   if (!sentence && player?.clock) {
     const time = formatTime(player.clock.seconds(player.plane));
     const place = `plane ${formatCount(player.plane)}, ${time}`;
-    words = `${player.isPlaying ? "Playing from" : "At"} ${place}: ${stage.words(stage.sides()[0])}`;
+    words = `${player.isPlaying ? "Playing from" : "At"} ${place}: ${foundWords(player)}`;
   }
   setText("status", capitalised(words));
+}
+
+/** @param {Player} player */
+function foundWords(player) {
+  if (player.moment === player.plane) return stage.words(stage.sides()[0]);
+  return player.connection.isOpen ? "no picture yet" : "no picture while the service is gone";
 }
 
 /** Stop where something comes into sight. */
@@ -97,6 +103,7 @@ function showState() {
   if (!player) return;
   showFacts();
   panels.showSettings(player);
+  panels.showConnection(player);
   showSelection();
   element("side-b").hidden = player.models.length < 2;
   stage.redraw(true);

@@ -114,6 +114,21 @@ export function showSettings(player) {
   }
 }
 
+/**
+ * Say what does not work while the service cannot be heard, and switch it off.
+ * @param {Player} player
+ */
+export function showConnection({ connection, canPlay }) {
+  element("connection").hidden = !connection.words;
+  setText("connection", connection.words);
+  input("play").disabled = !canPlay;
+  for (const id of ["speed", "model", "compare", "confidence", "pause-on-detection"]) {
+    input(id).disabled = connection.isStill;
+  }
+  const heat = /** @type {HTMLOptionElement} */ (select("view").querySelector("[value=heat]"));
+  heat.disabled = connection.isStill;
+}
+
 /** @param {Player} player */
 function showWindow(player) {
   const { clock } = player;

@@ -5,10 +5,9 @@
 
 import { BoxStore } from "./boxes.js";
 import { Clock } from "./clock.js";
+import { Connection } from "./connection.js";
 import { spanAround } from "./planes.js";
 import { Screen } from "./screen.js";
-import { StillTransport } from "./still.js";
-import { Transport } from "./transport.js";
 
 const FPS = 60;
 const SETTLE_MS = 120;
@@ -45,7 +44,7 @@ export class Player {
     this.boxes = new BoxStore();
     this.plane = 0;
     this.isPlaying = false;
-    this.isConnected = false;
+    this.resumes = false; // to play again once the service is back
     this.isFollowing = false;
     this.isScrubbing = false;
     /** @type {View} */
@@ -64,21 +63,19 @@ export class Player {
     this.owed = 0;
     this.seen = () => this.repay();
     document.addEventListener("visibilitychange", this.seen);
-    const isOld = !("WebSocket" in window);
-    this.transport = new (isOld ? StillTransport : Transport)(clipId, {
+    this.connection = new Connection(clipId, {
       onOpen: () => this.opened(),
       onMessage: (message) => this.hear(message),
       onFrame: (frame) => void this.take(frame),
-      onWait: (wait) => this.waited(wait),
+      onWait: () => this.waited(),
       onEnd: (problem) => hooks.onEnd(problem),
     });
-    if (isOld) hooks.onSay("This browser has no WebSocket: stills only, without boxes.");
   }
 
   close() {
     window.clearTimeout(this.settleTimer);
     document.removeEventListener("visibilitychange", this.seen);
-    this.transport.close();
+    this.connection.close();
   }
 
   /** @param {string} name */
@@ -92,13 +89,23 @@ export class Player {
    */
   sight(model) {
     const clock = /** @type {Clock} */ (this.clock);
-    if (this.isFollowing) return this.boxes.newest(model, clock, this.plane);
-    return this.boxes.at(model, clock, this.plane);
+    if (this.isFollowing) return this.boxes.newest(model, clock, this.moment);
+    return this.boxes.at(model, clock, this.moment);
+  }
+
+  /** The moment that is shown: while a picture is on its way, not where the play head is. */
+  get moment() {
+    return this.screen.picture?.plane ?? this.plane;
+  }
+
+  get canPlay() {
+    return this.connection.isOpen && !this.connection.isStill;
   }
 
   opened() {
-    this.isConnected = true;
     this.owed = 0;
+    this.isPlaying = this.resumes;
+    this.resumes = false;
     if (this.introduction) {
       this.hooks.onSay("Connected again.");
       this.wish({ plane: this.plane });
@@ -106,11 +113,9 @@ export class Player {
     this.hooks.onState();
   }
 
-  /** @param {number} seconds */
-  waited(seconds) {
-    this.isConnected = false;
-    const wait = seconds < 1 ? "" : ` in ${Math.round(seconds)} s`;
-    this.hooks.onSay(`The service is gone. Trying again${wait}.`);
+  waited() {
+    this.resumes ||= this.isPlaying;
+    this.isPlaying = false;
     this.hooks.onState();
   }
 
@@ -166,7 +171,7 @@ export class Player {
   wish({ plane, picture = true } = {}) {
     this.generation += 1;
     if (plane !== undefined) this.sought = this.generation;
-    this.transport.send({
+    this.connection.send({
       type: "watch",
       generation: this.generation,
       plane: plane ?? null,
@@ -194,7 +199,7 @@ export class Player {
       return;
     }
     const source = this.isStale ? null : await this.screen.develop(frame, this.look);
-    this.transport.grant(1);
+    this.connection.grant(1);
     if (!source || this.isStale) return;
     this.screen.show(source, frame.view, frame.plane);
     if ((this.isPlaying || this.isFollowing) && !this.isScrubbing) this.plane = frame.plane;
@@ -204,7 +209,7 @@ export class Player {
   /** Grant what was held back while the page was hidden. */
   repay() {
     if (document.hidden || !this.owed) return;
-    this.transport.grant(this.owed);
+    this.connection.grant(this.owed);
     this.owed = 0;
   }
 
@@ -238,7 +243,7 @@ export class Player {
       const bytes = (last - first) * Math.ceil(clip.width / 8) * clip.height;
       const isHere = this.screen.has(first, last - first);
       if (bytes <= most && !isHere && last - first > 1) {
-        this.transport.send({ type: "planes", start: first, count: last - first });
+        this.connection.send({ type: "planes", start: first, count: last - first });
       }
     }, SETTLE_MS);
   }
@@ -249,7 +254,7 @@ export class Player {
   }
 
   play() {
-    if (!this.clock) return;
+    if (!this.clock || !this.canPlay) return;
     this.isPlaying = true;
     this.isFollowing = false;
     if (this.plane >= this.clock.planes - 1 && !this.loop) this.plane = 0;

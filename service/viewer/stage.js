@@ -116,7 +116,8 @@ export class Stage {
     fit(screen);
     const scene = this.scene(side);
     paint(screen, scene);
-    if (scene.picture) screen.dataset.plane = String(scene.plane);
+    const picture = this.player?.screen.picture;
+    if (picture) Object.assign(screen.dataset, { plane: String(picture.plane), view: picture.view });
     const found = model ? ` of ${model.name}: ${this.words(side)}` : "";
     if (screen.ariaLabel !== `Picture with boxes${found}`) screen.ariaLabel = `Picture with boxes${found}`;
     const isPast = model && start !== null && this.player?.isFollowing;

@@ -9,11 +9,16 @@ const FINAL_CODES = [4400, 4499]; // coming back will not help
 const REFUSED = 1008;
 
 /**
+ * @typedef {object} Wait
+ * @property {number} seconds until it is tried again
+ * @property {number} failures in a row
+ * @property {import("./types.js").ProblemNote | null} problem that the service had, if it said so
+ *
  * @typedef {object} Listener
  * @property {(message: any) => void} onMessage a text message, parsed
  * @property {(frame: import("./types.js").Frame) => void} onFrame
  * @property {() => void} onOpen
- * @property {(seconds: number) => void} onWait the connection broke; it is tried again after so long
+ * @property {(wait: Wait) => void} onWait the connection broke; it is tried again
  * @property {(problem: import("./types.js").ProblemNote | null) => void} onEnd it is not tried again
  */
 
@@ -38,6 +43,7 @@ export class Transport {
   open() {
     const scheme = location.protocol === "https:" ? "wss" : "ws";
     const path = `/v1/replay/${encodeURIComponent(this.clipId)}`;
+    this.problem = null;
     const socket = new WebSocket(`${scheme}://${location.host}${path}`);
     socket.binaryType = "arraybuffer";
     socket.addEventListener("open", () => {
@@ -51,7 +57,6 @@ export class Transport {
 
   /** @param {string | ArrayBuffer} data */
   take(data) {
-    this.failures = 0;
     if (typeof data !== "string") {
       const frame = unpack(data);
       if (frame) this.listener.onFrame(frame);
@@ -59,6 +64,7 @@ export class Transport {
     }
     const message = JSON.parse(data);
     if (message.type === "problem") this.problem = message.problem;
+    else this.failures = 0;
     this.listener.onMessage(message);
   }
 
@@ -72,7 +78,7 @@ export class Transport {
     }
     const wait = Math.min(FIRST_WAIT_MS * 2 ** this.failures, LONGEST_WAIT_MS);
     this.failures += 1;
-    this.listener.onWait(wait / 1000);
+    this.listener.onWait({ seconds: wait / 1000, failures: this.failures, problem: this.problem });
     this.timer = window.setTimeout(() => this.open(), wait);
   }
 

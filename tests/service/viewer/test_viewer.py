@@ -17,6 +17,7 @@ from playwright.sync_api import Page, expect
 
 from service.app import create_app
 from service.in_place import prepare_recording
+from service.replay.protocol import PLANES, unpack
 from service.settings import Settings
 from tests.service.replay.conftest import Serve, serving
 from tests.service.replay.engine import ViewedEngine, boxes_of
@@ -464,7 +465,45 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def brings(message: str | bytes, plane: int) -> bool:
+    """Whether a message brings planes to step through, this one among them."""
+    if isinstance(message, str):
+        return False
+    found = unpack(message)[0]
+    return found.kind == PLANES and found.start <= plane < found.start + found.count
+
+
 def test_the_page_comes_back_when_the_service_does(visit: Open, tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path / "spool")
+    port = free_port()
+    with serving(create_app(settings, ViewedEngine()), port):
+        page = visit("about:blank", expected=("WebSocket", "Failed to load"))
+        with page.expect_websocket() as opened:
+            page.goto(f"http://127.0.0.1:{port}/#clip=demo")
+        expect(rows(page)).to_have_count(1)
+        with opened.value.expect_event("framereceived", lambda one: brings(one, 223)):
+            seek(page, 222)
+        expect(rows(page)).to_have_count(2)
+    lost, play = page.locator("#connection"), page.get_by_role("button", name="Play/Pause")
+    expect(lost).to_contain_text("The service is gone. Trying again")
+    expect(play).to_be_disabled()
+    press(page, "Step forward")  # the planes around are here: the page stays usable
+    expect(page.locator("#canvas-a")).to_have_attribute("data-plane", "223")
+    seek(page, 20)  # but those are not: the picture stays, and its boxes
+    expect(page.locator("#status")).to_contain_text("At plane 20, 1.000 ms: no picture while")
+    expect(page.locator("#canvas-a")).to_have_attribute("data-plane", "223")
+    expect(rows(page)).to_have_count(2)
+    expect(lost).to_contain_text("The service is gone")
+    with serving(create_app(settings, ViewedEngine()), port):
+        expect(lost).to_be_hidden()
+        expect(page.locator("#canvas-a")).to_have_attribute("data-plane", "20")
+        expect(rows(page)).to_have_count(1)
+        press(page, "Play/Pause")
+        expect(page.get_by_role("timer", name="Clock")).not_to_contain_text("plane 20 of")
+        page.close()
+
+
+def test_a_replay_that_ran_runs_on_when_the_service_is_back(visit: Open, tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path / "spool")
     port = free_port()
     with serving(create_app(settings, ViewedEngine()), port):
@@ -472,16 +511,15 @@ def test_the_page_comes_back_when_the_service_does(visit: Open, tmp_path: Path) 
             f"http://127.0.0.1:{port}/#clip=demo", expected=("WebSocket", "Failed to load")
         )
         expect(rows(page)).to_have_count(1)
-        seek(page, 222)
-    expect(page.get_by_role("status")).to_contain_text("The service is gone. Trying again")
-    press(page, "Step forward")  # the planes around are here: the page stays usable
-    expect(page.locator("#clock-plane")).to_have_text("plane 223 of 384")
-    with serving(create_app(settings, ViewedEngine()), port):
-        expect(page.get_by_role("status")).to_contain_text(re.compile("Connected|At plane"))
-        press(page, "Step forward")
-        expect(page.locator("#clock-plane")).to_have_text("plane 224 of 384")
+        press(page, "Loop up to here")
+        seek(page, 380)
+        press(page, "Loop up to here")
         press(page, "Play/Pause")
-        expect(page.get_by_role("timer", name="Clock")).not_to_contain_text("plane 224 of")
+        play = page.get_by_role("button", name="Play/Pause")
+        expect(play).to_have_attribute("aria-pressed", "true")
+    expect(play).to_have_attribute("aria-pressed", "false")
+    with serving(create_app(settings, ViewedEngine()), port):
+        expect(play).to_have_attribute("aria-pressed", "true")
         page.close()
 
 
@@ -513,15 +551,43 @@ def test_a_window_that_is_not_whole_is_said_to_be_none(
     expect(rows(page)).to_have_count(2)
 
 
-def test_a_browser_without_websocket_shows_stills(serve: Serve, visit: Open) -> None:
+def shown(page: Page) -> str:
+    """What the canvas shows, as a digest."""
+    script = """async () => {
+        const canvas = document.getElementById("canvas-a");
+        const { width, height } = canvas;
+        const read = { willReadFrequently: true };
+        const copy = new OffscreenCanvas(width, height).getContext("2d", read);
+        copy.drawImage(canvas, 0, 0);
+        const { data } = copy.getImageData(0, 0, width, height);
+        const digest = await crypto.subtle.digest("SHA-256", data);
+        return [...new Uint8Array(digest)].map((byte) => byte.toString(16)).join("");
+    }"""
+    return str(page.evaluate(script))
+
+
+@pytest.mark.parametrize("reason", ["This browser has no WebSocket", "Sockets to the service fail"])
+def test_where_no_socket_works_there_are_stills(serve: Serve, visit: Open, reason: str) -> None:
     address = serve()
-    page = visit("about:blank")
-    page.add_init_script("delete window.WebSocket")
+    page = visit("about:blank", expected=("WebSocket",))
+    if "browser" in reason:
+        page.add_init_script("delete window.WebSocket")
+    else:
+        page.route_web_socket(re.compile("replay"), lambda socket: socket.close(code=1001))
     page.goto(f"http://{address}/#clip=demo")
-    expect(page.get_by_role("status")).to_contain_text("At plane 0")
-    seek(page, 100)
-    page.wait_for_timeout(500)
-    assert not is_dark(page)
+    expect(page.locator("#connection")).to_contain_text(reason)
+    expect(page.locator("#connection")).to_contain_text("stills only, without boxes")
+    for plane in (0, 100):
+        seek(page, plane)
+        expect(page.locator("#canvas-a")).to_have_attribute("data-plane", str(plane))
+    still = shown(page)
+    page.get_by_role("combobox", name="View").select_option("tfi")
+    expect(page.locator("#canvas-a")).to_have_attribute("data-view", "tfi")
+    expect(page.locator("#canvas-a")).to_have_attribute("data-plane", "100")
+    assert shown(page) != still
+    expect(page.get_by_role("button", name="Play/Pause")).to_be_disabled()
+    expect(page.locator("#view option[value=heat]")).to_be_disabled()
+    expect(page.locator("#connection")).to_be_visible()
 
 
 def test_with_keys_the_page_asks_for_one(serve: Serve, visit: Open) -> None:
