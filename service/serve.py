@@ -1,8 +1,10 @@
 """Settings come in; a process that listens goes out, unless it would be open to strangers."""
 
 import contextlib
+import inspect
 import ipaddress
 import os
+import re
 import socket
 import tempfile
 import time
@@ -141,6 +143,18 @@ def describe_settings(settings: Settings) -> str:
             text = "" if value is None else str(value)
         lines.append(f"{ENVIRONMENT}{name.upper()}={text}")
     return "\n".join(lines)
+
+
+def explain_settings() -> str:
+    """List every setting with its default and what it is, for ``serve --help``."""
+    told = inspect.cleandoc(Settings.__doc__ or "").partition("Attributes:\n")[2]
+    told = re.sub(r"\n {8}", " ", told.partition("\n\n")[0])
+    words = dict(line.strip().split(": ", 1) for line in told.replace("``", "").splitlines())
+    defaults = describe_settings(Settings.model_construct()).splitlines()
+    return "\n".join(
+        f"  {default}\n      {words.get(name, '')}"
+        for name, default in zip(Settings.model_fields, defaults, strict=True)
+    )
 
 
 def check_address(settings: Settings) -> None:

@@ -1,7 +1,7 @@
 """A file and the environment come in; everything the service may be told comes out, checked."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -15,11 +15,26 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from vidar_det.config import did_you_mean
 from vidar_det.errors import ConfigError
 
 ENVIRONMENT = "VIDAR_"
 SETTINGS_FILE = "VIDAR_SETTINGS"
 """Environment variable that names a TOML file of settings."""
+
+OTHER_NAMES = (
+    SETTINGS_FILE,
+    "VIDAR_CACHE_DIR",
+    "VIDAR_GOLDEN_PRUNING",
+    "VIDAR_GOLDEN_RECORDINGS",
+    "VIDAR_MUTATIONS",
+    "VIDAR_SCREENSHOTS",
+    "VIDAR_SEED",
+)
+"""Environment variables of the library and of the tests: no settings."""
+
+NEIGHBOUR = "VIDAR_DET_"
+"""How Kubernetes begins the variables that it gives to all who run beside a service of our name."""
 
 GIB = 1 << 30
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
@@ -44,8 +59,8 @@ class Settings(BaseSettings):
         ray_replicas: most copies of the detectors that the cluster holds; it holds one at least.
         models: weights to serve, ``NAME`` or ``NAME=PATH``; the first is the default.
         workers: requests whose windows are looked at side by side; on Ray by each copy.
-        threads: that a detector computes with; None leaves the choice to its runtime, and is 1 on
-            Ray, where each copy takes so many processors.
+        threads: that a detector computes with; where none are named its runtime chooses; 1 on Ray,
+            where each copy takes so many processors.
         queue: requests that may wait for a worker before others are turned away; one key, or one
             address where there are no keys, takes half of all places at most.
         jobs_at_once: jobs that run side by side; they take turns with requests.
@@ -144,13 +159,14 @@ def read_settings(given: Mapping[str, Any] | None = None) -> Settings:
         given: settings that win over both; None counts as not given.
 
     Raises:
-        ConfigError: an unknown or wrong setting, or a file that cannot be read. Values are not
-            repeated in the message: one of them may be a secret.
+        ConfigError: an unknown or wrong setting, in the environment too, or a file that cannot be
+            read. Values are not repeated in the message: one of them may be a secret.
 
     Example:
         >>> read_settings({"port": 9000, "host": None}).port
         9000
     """
+    _check_names(os.environ)
     file = os.environ.get(SETTINGS_FILE)
     if file and not Path(file).is_file():
         raise ConfigError(f"{SETTINGS_FILE}: found no file {file}")
@@ -165,3 +181,11 @@ def read_settings(given: Mapping[str, Any] | None = None) -> Settings:
         raise ConfigError(f"settings: {wrong}") from error
     except ValueError as error:
         raise ConfigError(f"{SETTINGS_FILE} {file}: no readable TOML ({error})") from error
+
+
+def _check_names(names: Iterable[str]) -> None:
+    """Refuse a variable that is meant for us and that nobody would read."""
+    known = [f"{ENVIRONMENT}{name.upper()}" for name in Settings.model_fields] + [*OTHER_NAMES]
+    for name in map(str.upper, names):
+        if name.startswith(ENVIRONMENT) and not name.startswith(NEIGHBOUR) and name not in known:
+            raise ConfigError(f"{name} is no setting{did_you_mean(name, known)}")

@@ -225,3 +225,11 @@ def test_a_service_whose_part_ended_ends(
         monkeypatch.setenv(name, str(tmp_path))
     with pytest.raises(OutputError, match="a part of the service ended"):
         serve(Settings(data_dir=tmp_path / "spool", port=0))
+
+
+def test_help_explains_every_setting() -> None:
+    said = CliRunner().invoke(command_line, ["serve", "--help"]).output
+    for name in Settings.model_fields:
+        line = next(one for one in said.partition(f"VIDAR_{name.upper()}=")[2].splitlines()[1:])
+        assert len(line.split()) > 3, name
+    assert "VIDAR_SYNC_BYTES=268435456" in said

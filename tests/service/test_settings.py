@@ -68,3 +68,23 @@ def test_a_file_that_says_nothing_sensible_is_refused(
     monkeypatch.setenv("VIDAR_SETTINGS", str(file))
     with pytest.raises(ConfigError):
         read_settings()
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("VIDAR_MAX_DECODED_BYTE", "VIDAR_MAX_DECODED_BYTES"), ("vidar_worker", "VIDAR_WORKERS")],
+)
+def test_a_variable_that_is_misspelt_is_refused(
+    monkeypatch: pytest.MonkeyPatch, name: str, meant: str
+) -> None:
+    monkeypatch.setenv(name, "5")
+    with pytest.raises(ConfigError, match=f"{name.upper()} is no setting; did you mean '{meant}'"):
+        read_settings()
+
+
+@pytest.mark.parametrize(
+    "name", ["VIDAR_CACHE_DIR", "VIDAR_MUTATIONS", "VIDAR_DET_SERVICE_HOST", "VIDARX"]
+)
+def test_variables_of_others_are_left_alone(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, "5")
+    assert read_settings() == Settings()

@@ -3,9 +3,10 @@
 import dataclasses
 import json
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
+from typer.core import TyperCommand
 
 from vidar_det.cli.options import (
     FAILED,
@@ -48,9 +49,20 @@ def demo(
         typer.echo(out)
 
 
+class _ServeCommand(TyperCommand):
+    """Shows all settings with its help; only then are they loaded."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        from service.serve import explain_settings
+
+        super().format_help(ctx, formatter)
+        typer.echo(explain_settings())
+
+
 @commands.command(
-    epilog="Example: vidar-det serve --port 8000. Every other setting is an environment variable, "
-    "or a key of the TOML file that VIDAR_SETTINGS names: --settings lists them."
+    cls=_ServeCommand,
+    epilog="Example: vidar-det serve --port 8000. Every setting is an environment variable, or a "
+    "key of the TOML file that VIDAR_SETTINGS names; here with its default:",
 )
 def serve(
     host: Annotated[
