@@ -1,8 +1,9 @@
 """Does the detector keep up with a camera, for how long, and how late are its boxes?
 
     python -m benchmarks.streaming nano small [--windows 100000] [--precision bf16] [--folder DIR]
+    python -m benchmarks.streaming nano --width 1000 --height 1000 --layout m1k40 --live-s 0
 
-A simulated street of 400x250 pixels, 20,000 planes a second, repeated without end:
+A simulated street, of 400x250 pixels unless told, 20,000 planes a second, repeated without end:
 
 - *endless*: windows without gaps, reading, counting and NMS included: how much faster than the
   camera, whether every window came once, in order and with the same boxes each time round, and
@@ -11,10 +12,11 @@ A simulated street of 400x250 pixels, 20,000 planes a second, repeated without e
   it: milliseconds from a window's last plane to its boxes;
 - *start*: seconds from starting the command to its first line of boxes, with a warm cache.
 
-DIR should lie in memory: the camera writes 250 MB a second.
+DIR should lie in memory: the camera writes 250 MB a second. OUT receives streaming.json.
 """
 
 import argparse
+import dataclasses
 import itertools
 import multiprocessing
 import subprocess
@@ -22,11 +24,13 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Mapping, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vidar_det import load_detector, open_recording
 from vidar_det.commands.follow import FollowSettings, follow_recording
@@ -35,53 +39,45 @@ from vidar_det.detections.boxes import Detections
 from vidar_det.detections.predictions import WindowRecord
 from vidar_det.detector.execution import Execution
 from vidar_det.detector.predictor import Detector
-from vidar_det.spikes.sidecar import RecordingOptions
+from vidar_det.evaluation.endless import repeat
+from vidar_det.evaluation.machine import describe_machine
+from vidar_det.outputs import prepare_output_folder, write_json
+from vidar_det.spikes.layouts import plane_format
+from vidar_det.spikes.recording import write_recording
+from vidar_det.spikes.sidecar import Flip, Layout, RecordingOptions
 from vidar_det.spikes.stream import SpikeStream
 
-RATE_HZ, PLANES, PLANE_BYTES = 20_000, 12_800, 12_500
+RATE_HZ, STREET_BYTES = 20_000, 160_000_000
+WHOLE = 128  # the street's planes are a multiple of it
 BLOCK = 32  # planes that the camera writes at once
 SETTLED_S = 0.5  # of the live stream; windows before are not judged
 STARTS = 5
-OPTIONS = RecordingOptions(400, 250, "plain", "ud", float(RATE_HZ))
 
 
-class Endless:
-    """The planes of a recording, again and again, as a store of planes."""
-
-    def __init__(self, recording: SpikeStream, planes: int) -> None:
-        self.store, self.length = recording.store, len(recording)
-        self.shape = (planes, *recording.shape[1:])
-
-    def decode(self, start: int, stop: int) -> Any:
-        at = start % self.length
-        return self.store.decode(at, at + stop - start)
-
-    def counts(self, start: int, stop: int, bins: int) -> Any:
-        at = start % self.length
-        return self.store.counts(at, at + stop - start, bins)
-
-    def release(self, start: int, stop: int) -> None:
-        at = start % self.length
-        self.store.release(at, at + stop - start)
-
-
-def simulate_street(folder: Path) -> SpikeStream:
+def simulate_street(folder: Path, width: int, height: int, layout: str) -> SpikeStream:
+    plane_bytes = plane_format(layout, width, height).plane_bytes
+    planes = STREET_BYTES // plane_bytes // WHOLE * WHOLE
     path = folder / "street.dat"
-    command = ["simulate", "street", "-o", str(path), "--planes", str(PLANES)]
-    run_command(command)
-    return open_recording(path)
+    size = ["--width", str(width), "--height", str(height), "--planes", str(planes)]
+    run_command(["simulate", "street", "-o", str(path), *size])
+    street = open_recording(path)
+    if layout == street.layout:
+        return street
+    own = folder / f"street-{layout}.dat"
+    write_recording(own, street, street.sensor, layout=layout)
+    path.unlink()
+    return open_recording(own)
 
 
 def run_command(words: list[str]) -> None:
     subprocess.run([sys.executable, "-m", "vidar_det", *words], check=True, capture_output=True)  # noqa: S603 - our own command
 
 
-def walk_endlessly(detector: Detector, street: SpikeStream, windows: int) -> None:
+def walk_endlessly(detector: Detector, street: SpikeStream, windows: int) -> dict[str, Any]:
     """Look at many windows; compare each with the first time round."""
     length = detector.spec.window
     around = len(street) // length
-    store = Endless(street, windows * length)
-    endless = SpikeStream(store, street.sensor, layout=street.layout, flip=street.flip)
+    endless = repeat(street, length, windows)
     first: list[Detections] = []
     differing, memory, wanted = 0, [], itertools.count()
     begin = time.perf_counter()
@@ -98,12 +94,21 @@ def walk_endlessly(detector: Detector, street: SpikeStream, windows: int) -> Non
     seen = next(wanted)
     assert seen == windows
     factor = seen * length / RATE_HZ / took
+    boxes = float(np.mean([len(found) for found in first]))
     print(
         f"{detector.name} endless: {seen:,} of {windows:,} windows in {took:.0f} s, {factor:.2f} x "
-        f"real time; {differing} differ from the first time round; "
+        f"real time, {boxes:.1f} boxes a window; {differing} differ from the first time round; "
         f"memory {' '.join(f'{each:.0f}' for each in memory)} MB",
         flush=True,
     )
+    return {
+        "windows": seen,
+        "seconds": took,
+        "real_time_factor": factor,
+        "boxes_per_window": boxes,
+        "differing": differing,
+        "memory_mb": memory,
+    }
 
 
 def same(one: Detections, other: Detections) -> bool:
@@ -114,44 +119,79 @@ def same(one: Detections, other: Detections) -> bool:
     )
 
 
-def follow_camera(detector: Detector, street: SpikeStream, folder: Path, seconds: float) -> None:
+def follow_camera(
+    live: Detector, behind: Detector, street: SpikeStream, folder: Path, seconds: float
+) -> dict[str, Any]:
     """Look at what another process writes at the camera's rate."""
-    path, length = folder / "live.dat", detector.spec.window
+    path, length = folder / "live.dat", live.spec.window
     path.unlink(missing_ok=True)
-    for _, _ in detector.stream(street, stop=8 * length):
-        pass  # compiled, and warm
-    arrived: list[float] = []
+    for detector in (live, behind):
+        for _, _ in detector.stream(street, stop=8 * length):
+            pass  # compiled, and warm
+    arrived: dict[int, float] = {}
 
     def note(window: WindowRecord, found: Detections) -> None:
-        arrived.append(time.monotonic())
+        assert window.plane_start not in arrived
+        arrived[window.plane_start] = time.monotonic()
 
+    sensor = street.sensor
+    stored = cast("Layout", street.layout), cast("Flip", street.flip)
+    options = RecordingOptions(sensor.width, sensor.height, *stored, rate_hz=float(RATE_HZ))
+    plane_bytes = plane_format(street.layout, sensor.width, sensor.height).plane_bytes
     ours, theirs = multiprocessing.Pipe()
-    camera = multiprocessing.Process(target=write_planes, args=(street.path, path, seconds, theirs))
+    args = (street.path, path, seconds, plane_bytes, theirs)
+    camera = multiprocessing.Process(target=write_planes, args=args)
     camera.start()
     ready = threading.Thread(target=ours.recv)
     ready.start()
-    keep_up, look = FollowSettings(timeout_s=2.0), PredictSettings(overwrite=True)
-    follow_recording(detector, path, OPTIONS, folder / "live", look, keep_up, note)
+    keep_up = FollowSettings(timeout_s=2.0, behind=behind)
+    follow_recording(
+        live, path, options, folder / "live", PredictSettings(overwrite=True), keep_up, note
+    )
     ready.join()
     written: list[float] = ours.recv()
     camera.join()
     path.unlink()
-    last_blocks = (np.arange(len(arrived)) + 1) * length // BLOCK - 1
-    late_ms = 1e3 * (np.array(arrived) - np.array(written)[last_blocks])
-    judged = late_ms[round(SETTLED_S * RATE_HZ / length) :]
-    p50, p99 = np.percentile(judged, [50, 99])
-    behind = 1e3 * (written[-1] - written[0] - seconds)
+    late_ms = lateness_ms(arrived, written, length)
+    p50, p99 = np.percentile(late_ms, [50, 99])
+    behind_ms = 1e3 * (written[-1] - written[0] - seconds)
     print(
-        f"{detector.name} live: {len(arrived):,} of {len(written) * BLOCK // length:,} windows, "
-        f"boxes {p50:.1f} ms (p50), {p99:.1f} ms (p99), {judged.max():.1f} ms (most) after the "
-        f"last plane; the camera ended {behind:.0f} ms late",
+        f"{live.name} live: {len(arrived):,} windows, boxes {p50:.1f} ms (p50), {p99:.1f} ms "
+        f"(p99), {late_ms.max():.1f} ms (most) after the last plane; the camera ended "
+        f"{behind_ms:.0f} ms late",
         flush=True,
     )
+    return {
+        "windows": len(arrived),
+        "p50_ms": float(p50),
+        "p99_ms": float(p99),
+        "most_ms": float(late_ms.max()),
+        "camera_late_ms": behind_ms,
+    }
 
 
-def write_planes(street: Path, path: Path, seconds: float, told: Connection) -> None:
+def lateness_ms(
+    arrived: Mapping[int, float], written: Sequence[float], length: int
+) -> NDArray[np.float64]:
+    """How long after its last plane was written each window's boxes came, once settled.
+
+    Args:
+        arrived: when, by the first plane of the window.
+        written: when each block of planes was there.
+        length: planes of a window.
+    """
+    starts = range(0, len(written) * BLOCK - length + 1, length)
+    assert sorted(arrived) == list(starts), "windows are missing, or none of the stream's"
+    judged = [start for start in starts if start >= SETTLED_S * RATE_HZ]
+    late = [arrived[start] - written[(start + length - 1) // BLOCK] for start in judged]
+    return 1e3 * np.array(late)
+
+
+def write_planes(
+    street: Path, path: Path, seconds: float, plane_bytes: int, told: Connection
+) -> None:
     """Append planes at the camera's rate; then tell when each block was there."""
-    content, size = street.read_bytes(), BLOCK * PLANE_BYTES
+    content, size = street.read_bytes(), BLOCK * plane_bytes
     blocks = round(seconds * RATE_HZ / BLOCK)
     written = []
     told.send(None)
@@ -165,7 +205,7 @@ def write_planes(street: Path, path: Path, seconds: float, told: Connection) -> 
     told.send(written)
 
 
-def time_starts(name: str, street: SpikeStream, folder: Path) -> None:
+def time_starts(name: str, street: SpikeStream, folder: Path) -> list[float]:
     """Start the command on a whole recording; stop the clock at the first line."""
     took = []
     words = ["predict", str(street.path), "--weights", name, "--follow", "--timeout", "0.1"]
@@ -183,6 +223,7 @@ def time_starts(name: str, street: SpikeStream, folder: Path) -> None:
             process.stdout.read()
     took = sorted(took[1:])  # the first fills the caches
     print(f"{name} start: first boxes after {took[0]:.2f} to {took[-1]:.2f} s", flush=True)
+    return took
 
 
 def resident_mb() -> float:
@@ -199,19 +240,46 @@ def main() -> None:
     )
     parser.add_argument("weights", nargs="+")
     parser.add_argument("--windows", type=int, default=100_000)
-    parser.add_argument("--live-s", type=float, default=10.0)
+    parser.add_argument("--live-s", type=float, default=10.0, help="0: no camera is followed")
+    parser.add_argument("--width", type=int, default=400)
+    parser.add_argument("--height", type=int, default=250)
+    parser.add_argument("--layout", default="plain", choices=["plain", "row-padded", "m1k40"])
     parser.add_argument("--runtime", default="auto")
     parser.add_argument("--precision", default="f32")
+    parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--folder", type=Path)
+    parser.add_argument("--out", type=Path)
     args = parser.parse_args()
+    if args.out is not None:
+        prepare_output_folder(args.out, overwrite=True)
+    told = {key: value for key, value in vars(args).items() if key not in ("folder", "out")}
+    document = {"machine": describe_machine(), "asked": told, "weights": {}}
     with tempfile.TemporaryDirectory(dir=args.folder) as made:
-        folder = Path(made)
-        street = simulate_street(folder)
+        street = simulate_street(Path(made), args.width, args.height, args.layout)
         for name in args.weights:
-            live, many = (Execution(args.runtime, args.precision, streams=n) for n in (1, 0))
-            follow_camera(load_detector(name, execution=live), street, folder, args.live_s)
-            time_starts(name, street, folder)
-            walk_endlessly(load_detector(name, execution=many), street, args.windows)
+            document["weights"][name] = measure(name, args, street, Path(made))
+            if args.out is not None:  # what is done stays, whatever ends the rest
+                write_json(args.out / "streaming.json", document, overwrite=True)
+
+
+def measure(
+    name: str, args: argparse.Namespace, street: SpikeStream, folder: Path
+) -> dict[str, Any]:
+    """Measure one net."""
+    live, many = (
+        load_detector(
+            name, execution=Execution(args.runtime, args.precision, args.threads, streams)
+        )
+        for streams in (1, 0)
+    )
+    ran = many.runtime.describe()
+    return {
+        "runtime": dataclasses.asdict(ran),
+        "warnings": list(many.runtime.warnings),
+        "live": follow_camera(live, many, street, folder, args.live_s) if args.live_s else None,
+        "start_s": time_starts(name, street, folder),
+        "endless": walk_endlessly(many, street, args.windows),
+    }
 
 
 if __name__ == "__main__":
