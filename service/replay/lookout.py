@@ -17,12 +17,10 @@ from service.clips import Clip
 from service.engines import Engine, ModelNote, Task, WindowFound
 from service.problems import busy
 from service.replay.protocol import say
+from service.replay.sightings import Sightings
 from service.replay.source import Reel
-from service.replay.tracks import Tracker
 from service.scores import Score
 from service.threads import in_thread
-from vidar_det.detections.boxes import Detections
-from vidar_det.detections.coco import results_of
 from vidar_det.detector.clip_prediction import Question
 from vidar_det.detector.predictor import Thresholds
 from vidar_det.spikes.selection import Selection
@@ -32,27 +30,17 @@ from vidar_det.spikes.stream import SpikeStream
 LOWEST_SCORE = 0.05
 """Down to which boxes are sent; the page's slider ends here."""
 
-KEPT_BYTES, KEPT_PAIRS = 16 << 20, 8
-"""Kept of one clip and one model, and for how many such pairs."""
+KEPT_PAIRS = 8
+"""Of a clip and a model, whose sightings are remembered."""
 
 
 @dataclass
-class _Sightings:
-    """What one model found in one clip so far."""
+class _Pair:
+    """What one model found in one clip so far; the lock is held by whoever lets it look."""
 
+    sightings: Sightings
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    messages: OrderedDict[int, str] = field(default_factory=OrderedDict)
-    kept_bytes: int = 0
     pace: str = ""
-    tracker: Tracker | None = None
-    tracked_to: int = -1
-
-    def keep(self, start: int, message: str) -> None:
-        self.messages[start] = message
-        self.kept_bytes += len(message)
-        while self.kept_bytes > KEPT_BYTES:
-            _, oldest = self.messages.popitem(last=False)
-            self.kept_bytes -= len(oldest)
 
 
 class Lookout:
@@ -65,7 +53,7 @@ class Lookout:
 
     def __init__(self, engine: Engine, scores: Mapping[str, Score] | None = None) -> None:
         self._engine, self._scores = engine, scores or {}
-        self._pairs: OrderedDict[tuple[object, ...], _Sightings] = OrderedDict()
+        self._pairs: OrderedDict[tuple[object, ...], _Pair] = OrderedDict()
         self._viewers = 0
 
     @contextlib.contextmanager
@@ -99,7 +87,7 @@ class Lookout:
 
     async def look(
         self, clip: Clip, reel: Reel, model: ModelNote, starts: list[int]
-    ) -> AsyncGenerator[str, None]:
+    ) -> AsyncGenerator[tuple[int | None, str], None]:
         """Look at neighbouring windows.
 
         Args:
@@ -109,43 +97,46 @@ class Lookout:
             starts: first planes of windows that follow each other.
 
         Yields:
-            A ``boxes`` message per window as soon as it is found, and last a ``pace`` message: how
-            long the model took.
+            A window's first plane and its ``boxes`` message as soon as it is found, and last None
+            and a ``pace`` message: how long the model took.
 
         Raises:
             Problem: 503, the engine has no room.
             VidarError: the recording is no longer what it was.
         """
-        sightings = self._sightings(clip, reel, model)
-        async with sightings.lock:
-            for start in itertools.takewhile(sightings.messages.__contains__, starts):
-                yield sightings.messages[start]
-            missing = [start for start in starts if start not in sightings.messages]
+        pair = self._pair(clip, reel, model)
+        messages = pair.sightings.messages
+        async with pair.lock:
+            for start in itertools.takewhile(messages.__contains__, starts):
+                yield start, messages[start]
+            missing = [start for start in starts if start not in messages]
             if not missing:
-                yield sightings.pace
+                yield None, pair.pace
                 return
+            gaps = [hole.index for hole in reel.recording.holes]
             task = _task(clip, model, missing)
             async with contextlib.aclosing(self._engine.detect(task)) as steps:
                 async for step in steps:
                     if isinstance(step, WindowFound):
                         start = step.window.plane_start
-                        tracks = await in_thread(
-                            partial(_track, sightings, start, model.window, step.detections)
-                        )
-                        message = _boxes(model, start, step.detections, tracks)
-                        sightings.keep(start, message)
-                        yield message
+                        add = partial(pair.sightings.add, start, step.detections, gaps)
+                        await in_thread(add)
+                        yield start, messages[start]
                     else:
                         ms = step.timing_ms.inference / len(missing)
-                        sightings.pace = say("pace", model=model.name, ms=round(ms, 2))
-                        yield sightings.pace
+                        pair.pace = say("pace", model=model.name, ms=round(ms, 2))
+                        yield None, pair.pace
 
-    def _sightings(self, clip: Clip, reel: Reel, model: ModelNote) -> _Sightings:
+    def told(self, clip: Clip, reel: Reel, model: ModelNote) -> Mapping[int, str]:
+        """Give the ``boxes`` messages of all windows that are known, as they are by now."""
+        return self._pair(clip, reel, model).sightings.messages
+
+    def _pair(self, clip: Clip, reel: Reel, model: ModelNote) -> _Pair:
         recording = reel.recording
         shape = (*recording.shape[1:], recording.layout, recording.flip)
         pair = (clip.note.id, reel.identity, shape, model.name, model.version)
         if pair not in self._pairs:
-            self._pairs[pair] = _Sightings()
+            self._pairs[pair] = _Pair(Sightings(model))
             if len(self._pairs) > KEPT_PAIRS:
                 self._pairs.popitem(last=False)
         self._pairs.move_to_end(pair)
@@ -181,21 +172,3 @@ def _task(clip: Clip, model: ModelNote, starts: list[int]) -> Task:
         model=model.name,
         request_id="replay",
     )
-
-
-def _track(sightings: _Sightings, start: int, length: int, found: Detections) -> list[int]:
-    """Number the objects; where windows were left out, tracks begin anew."""
-    if sightings.tracker is None or sightings.tracked_to != start:
-        first_id = sightings.tracker.next_id if sightings.tracker else 1
-        sightings.tracker = Tracker(first_id)
-    sightings.tracked_to = start + length
-    tracks: list[int] = sightings.tracker.update(found).tolist()
-    return tracks
-
-
-def _boxes(model: ModelNote, start: int, found: Detections, tracks: list[int]) -> str:
-    boxes = [
-        [*result["bbox"], result["score"], result["category_id"], track]
-        for result, track in zip(results_of(found, 0), tracks, strict=True)
-    ]
-    return say("boxes", model=model.name, start=start, count=model.window, boxes=boxes)

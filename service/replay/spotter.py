@@ -43,7 +43,7 @@ class Spotter:
     ) -> None:
         self._link, self._projector = link, projector
         self._clip, self._lookout, self._place = clip, lookout, place
-        self._sent: OrderedDict[tuple[str, int], None] = OrderedDict()
+        self._sent: OrderedDict[tuple[str, int], str] = OrderedDict()
         self.moved = asyncio.Event()
 
     def forget(self) -> None:
@@ -80,14 +80,24 @@ class Spotter:
         reel, begin = self._projector.reel, time.monotonic()
         looking = self._lookout.look(self._clip, reel, model, starts)
         async with contextlib.aclosing(looking) as messages:
-            async for message in messages:
+            async for start, message in messages:
                 await self._link.pass_on(message)
-        for start in starts:
-            self._sent[model.name, start] = None
+                if start is not None:
+                    self._sent[model.name, start] = message
         while len(self._sent) > REMEMBERED_WINDOWS:
             self._sent.popitem(last=False)
+        await self._correct(model)
         if self._projector.player.planes_per_s:  # pictures come first
             await asyncio.sleep(min(MOST_REST_S, time.monotonic() - begin))
+
+    async def _correct(self, model: ModelNote) -> None:
+        """Send windows again whose tracks bear other numbers by now: a gap was closed."""
+        told = self._lookout.told(self._clip, self._projector.reel, model)
+        for (name, start), sent in list(self._sent.items()):
+            message = told.get(start, sent)
+            if name == model.name and message != sent:
+                await self._link.pass_on(message)
+                self._sent[name, start] = message
 
     def _next_windows(self, model: ModelNote) -> list[int]:
         """Choose neighbouring windows that the page lacks, the one under the head first."""

@@ -9,7 +9,7 @@ SURE, NEW, OVERLAP = 0.25, 0.3, 0.1
 """Scores that are matched first and that begin a track; least overlap with where it should be."""
 
 PATIENCE_WINDOWS = 8
-UNTRACKED = -1
+UNTRACKED, FIRST_ID = -1, 1
 
 
 class Tracker:
@@ -17,9 +17,6 @@ class Tracker:
 
     Zhang et al., "ByteTrack: Multi-object tracking by associating every detection box", ECCV 2022;
     the implementation is that of the ``trackers`` library.
-
-    Args:
-        first_id: lower ids are taken already.
 
     Example:
         >>> box = np.array([[0, 0, 9, 9]], np.float32)
@@ -29,11 +26,10 @@ class Tracker:
         [[-1], [1], [1]]
     """
 
-    def __init__(self, first_id: int = 1) -> None:
+    def __init__(self) -> None:
         # Two seconds of imports (supervision), which only those pay who look at a replay.
         from trackers import ByteTrackTracker
 
-        self._first_id, self.next_id = first_id, first_id
         self._tracker = ByteTrackTracker(
             lost_track_buffer=PATIENCE_WINDOWS,
             track_activation_threshold=NEW,
@@ -59,7 +55,6 @@ class Tracker:
         ids = np.full(len(found), UNTRACKED, np.int64)
         if len(tracked):
             known = np.asarray(tracked.tracker_id, np.int64)
-            shifted = np.where(known < 0, UNTRACKED, known + self._first_id)
-            ids[np.asarray(tracked.data["index"], np.int64)] = shifted
-            self.next_id = max(self.next_id, int(shifted.max()) + 1)
+            numbers = np.where(known < 0, UNTRACKED, known + FIRST_ID)
+            ids[np.asarray(tracked.data["index"], np.int64)] = numbers
         return ids

@@ -93,8 +93,12 @@ export class BoxStore {
     const windows = this.windows(model.name);
     /** @type {Map<number, [number, number][]>} */
     const trails = new Map();
-    for (let back = TRAIL_WINDOWS; back >= 0; back--) {
-      for (const box of windows.get(start - back * model.window)?.boxes ?? []) {
+    let oldest = start; // numbers hold as far as every window is known
+    while (oldest > start - TRAIL_WINDOWS * model.window && windows.has(oldest - model.window)) {
+      oldest -= model.window;
+    }
+    for (let at = oldest; at <= start; at += model.window) {
+      for (const box of windows.get(at)?.boxes ?? []) {
         if (box[6] < 0 || filter.hidden.has(box[5])) continue;
         const trail = trails.get(box[6]) ?? [];
         trail.push([box[0] + box[2] / 2, box[1] + box[3] / 2]);
