@@ -61,6 +61,9 @@ class Settings(BaseSettings):
         workers: requests whose windows are looked at side by side; on Ray by each copy.
         threads: that a detector computes with; where none are named its runtime chooses; 1 on Ray,
             where each copy takes so many processors.
+        runtime: what runs the networks: ``torch``, ``openvino``, or ``auto``, which is OpenVINO
+            where it is installed.
+        precision: of the arithmetic: ``f32``; in OpenVINO also ``bf16`` or ``int8``.
         queue: requests that may wait for a worker before others are turned away; one key, or one
             address where there are no keys, takes half of all places at most.
         jobs_at_once: jobs that run side by side; they take turns with requests.
@@ -104,6 +107,8 @@ class Settings(BaseSettings):
     models: Names = Field(("nano",), min_length=1)
     workers: int = Field(4, ge=1)
     threads: int | None = Field(None, ge=1)
+    runtime: Literal["auto", "torch", "openvino"] = "auto"
+    precision: Literal["f32", "bf16", "int8"] = "f32"
     queue: int = Field(32, ge=0)
     jobs_at_once: int = Field(1, ge=1)
     jobs_queued: int = Field(1000, ge=0)

@@ -24,3 +24,14 @@ def test_a_part_that_fails_does_not_stop_the_rest(
     assert not results["learning"].passed
     assert "wanted a fall" in results["learning"].detail
     assert results["recordings"].passed
+
+
+def test_a_precision_that_the_cpu_lacks_is_told(
+    fresh_weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("openvino", reason="OpenVINO is not installed")
+    monkeypatch.setattr("vidar_det.detector.graphs.has_bf16", lambda: False)
+    monkeypatch.setattr(check, "LEARNING_STEPS", 1)
+    results = {one.name: one for one in run_checks(str(fresh_weights), precision="bf16")}
+    assert "OpenVINO 20" in results["weights"].detail
+    assert results["weights"].detail.endswith("this CPU has none, 'f32' was computed instead")

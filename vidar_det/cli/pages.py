@@ -16,7 +16,10 @@ from vidar_det.cli.options import (
     LayoutOption,
     OutOption,
     OverwriteOption,
+    PrecisionOption,
     RateOption,
+    RuntimeOption,
+    ThreadsOption,
     WeightsOption,
     WidthOption,
 )
@@ -24,22 +27,38 @@ from vidar_det.spikes.sidecar import RecordingOptions
 
 commands = typer.Typer()
 
+ServedRuntimeOption = Annotated[
+    Literal["auto", "torch", "openvino"] | None,
+    typer.Option("--runtime", help="What runs the nets.", show_default="auto: openvino on a CPU"),
+]
+ServedPrecisionOption = Annotated[
+    Literal["f32", "bf16", "int8"] | None,
+    typer.Option("--precision", help="Of the arithmetic, in openvino.", show_default="f32"),
+]
+
 
 @commands.command(epilog="Example: vidar-det demo --out found")
 def demo(
     out: OutOption = Path("vidar-demo"),
     weights: WeightsOption = "nano",
+    threads: ThreadsOption = None,
+    runtime: RuntimeOption = "auto",
+    precision: PrecisionOption = "f32",
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Detect objects in the recording that comes along, and score them against its exact boxes."""
+    from vidar_det.commands.compute import prepare_compute
     from vidar_det.commands.console import show_note
     from vidar_det.commands.demo import run_demo
     from vidar_det.commands.progress import progress
     from vidar_det.commands.tables import show_accuracy, show_predictions
+    from vidar_det.detector.execution import Execution
 
+    prepare_compute("cpu", threads)
+    execution = Execution(runtime, precision, threads or 0)
     with progress("demo", "windows") as report:
-        summary = run_demo(out, weights, overwrite, report=report)
+        summary = run_demo(out, weights, overwrite, report=report, execution=execution)
     show_predictions([summary.prediction])
     show_accuracy(summary.accuracy)
     show_note("watch it in a browser: vidar-det view")
@@ -78,6 +97,9 @@ def serve(
             help="Where detectors run: in threads, or on a Ray cluster.", show_default="inline"
         ),
     ] = None,
+    threads: ThreadsOption = None,
+    runtime: ServedRuntimeOption = None,
+    precision: ServedPrecisionOption = None,
     insecure: Annotated[
         bool, typer.Option("--insecure", help="Listen beyond loopback although there are no keys.")
     ] = False,
@@ -94,7 +116,15 @@ def serve(
     from service.serve import serve as run_service
     from service.settings import read_settings
 
-    given = {"host": host, "port": port, "engine": engine, "insecure": insecure or None}
+    given = {
+        "host": host,
+        "port": port,
+        "engine": engine,
+        "threads": threads,
+        "runtime": runtime,
+        "precision": precision,
+        "insecure": insecure or None,
+    }
     if new_key:
         typer.echo(make_key(new_key))
     elif settings:
@@ -132,6 +162,9 @@ def view(
     port: Annotated[
         int, typer.Option(min=0, max=65535, help="Port.", show_default="any free one")
     ] = 0,
+    threads: ThreadsOption = None,
+    runtime: ServedRuntimeOption = None,
+    precision: ServedPrecisionOption = None,
     no_browser: Annotated[
         bool, typer.Option("--no-browser", help="Print the page's address, and open nothing.")
     ] = False,
@@ -145,20 +178,31 @@ def view(
             open_browser(url)
 
     options = RecordingOptions(width, height, layout, flip, rate_hz)
-    view_recording(
-        recording, options, host=host, port=port, weights=weights or (), announce=announce
-    )
+    given = {
+        "host": host,
+        "port": port,
+        "threads": threads,
+        "runtime": runtime,
+        "precision": precision,
+    }
+    view_recording(recording, options, given=given, weights=weights or (), announce=announce)
 
 
 @commands.command(epilog="Example: vidar-det check")
-def check(weights: WeightsOption = "nano", as_json: JsonOption = False) -> None:
+def check(
+    weights: WeightsOption = "nano",
+    threads: ThreadsOption = None,
+    runtime: RuntimeOption = "auto",
+    precision: PrecisionOption = "f32",
+    as_json: JsonOption = False,
+) -> None:
     """Try every part of this installation on made-up data; exit code 1 if one fails."""
     from vidar_det.commands.check import run_checks
     from vidar_det.commands.progress import progress
     from vidar_det.commands.tables import show_checks
 
     with progress("check", "parts") as report:
-        results = run_checks(weights, report)
+        results = run_checks(weights, report, runtime, precision, threads)
     show_checks(results)
     if as_json:
         typer.echo(json.dumps({"checks": [dataclasses.asdict(result) for result in results]}))

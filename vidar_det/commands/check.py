@@ -7,13 +7,17 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vidar_det import __version__
 from vidar_det.errors import VidarError
+
+if TYPE_CHECKING:  # whether torch can be loaded is one of the checks
+    from vidar_det.detector.execution import RuntimeName
+    from vidar_det.detector.openvino_runtime import Precision
 
 PACKAGES = ("numpy", "numba", "torch", "spikingjelly", "opencv-python", "av", "pycocotools")
 WIDTH, HEIGHT, PLANES = 96, 64, 128
@@ -38,14 +42,20 @@ class CheckResult:
 
 
 def run_checks(
-    weights: str = "nano", report: Callable[[int, int], None] = lambda done, total: None
+    weights: str = "nano",
+    report: Callable[[int, int], None] = lambda done, total: None,
+    runtime: "RuntimeName" = "auto",
+    precision: "Precision" = "f32",
+    threads: int | None = None,
 ) -> list[CheckResult]:
     """Try each part of an installation on a small synthetic recording.
 
     Args:
         weights: name or path of the weights to load.
-
         report: told after each part.
+        runtime: what runs them.
+        precision: of the arithmetic.
+        threads: that compute; None = as many as there are.
 
     Returns:
         A result for each part; a failure does not stop the rest.
@@ -60,7 +70,7 @@ def run_checks(
         ("recordings", _recordings),
         ("counts", _counts),
         ("video", _video),
-        ("weights", lambda: _weights(weights)),
+        ("weights", lambda: _weights(weights, runtime, precision, threads)),
         ("learning", _learning),
     )
     results = []
@@ -137,16 +147,25 @@ def _video() -> str:
         return f"H.264 written with {video.codec}"
 
 
-def _weights(weights: str) -> str:
+def _weights(
+    weights: str, runtime: "RuntimeName", precision: "Precision", threads: int | None
+) -> str:
     """Load the weights and look at one window."""
+    from vidar_det.commands.compute import prepare_compute
+    from vidar_det.detector.execution import Execution
     from vidar_det.detector.predictor import load_detector
 
-    detector = load_detector(weights)
+    prepare_compute("cpu", threads)
+    detector = load_detector(weights, execution=Execution(runtime, precision, threads or 0))
     counts = np.zeros((detector.spec.encoding.bins, HEIGHT, WIDTH), np.uint16)
     detector.predict(counts)
     spent_s = _seconds(lambda: detector.predict(counts))
     figures = f"{detector.params:,} parameters, classes {', '.join(detector.spec.classes)}"
-    return f"{figures}; a window of {WIDTH}x{HEIGHT} takes {spent_s * 1e3:.1f} ms"
+    ran = detector.runtime.describe()
+    took = (
+        f"a window of {WIDTH}x{HEIGHT} takes {spent_s * 1e3:.1f} ms in {ran.name} {ran.precision}"
+    )
+    return "; ".join((figures, took, *detector.runtime.warnings))
 
 
 def _learning() -> str:

@@ -12,6 +12,7 @@ from vidar_det.commands.scoring import score_windows
 from vidar_det.commands.staging import staged_folder
 from vidar_det.datasets.windows import LabelledWindow, labelled_windows
 from vidar_det.detections.label_reader import read_labels
+from vidar_det.detector.execution import Execution
 from vidar_det.detector.predictor import Detector, load_detector
 from vidar_det.evaluation.accuracy import AccuracyReport
 from vidar_det.spikes.demo import RECORDING_FILE, find_demo
@@ -45,6 +46,7 @@ def run_demo(
     overwrite: bool = False,
     folder: Path | None = None,
     report: Callable[[int, int], None] = lambda done, total: None,
+    execution: Execution | None = None,
 ) -> DemoSummary:
     """Detect objects in the demo recording, and score them against its exact boxes.
 
@@ -54,6 +56,7 @@ def run_demo(
         overwrite: replace results that exist.
         folder: holds ``demo.dat`` and ``demo.json``; by default the ones that come along.
         report: told after each window.
+        execution: where and how the network runs; see ``load_detector``.
 
     Raises:
         SourceError: the demo recording is missing.
@@ -64,7 +67,7 @@ def run_demo(
         >>> run_demo("found").accuracy.mAP50 > 0.5  # doctest: +SKIP
         True
     """
-    detector = load_detector(weights)
+    detector = load_detector(weights, execution=execution)
     folder = find_demo() if folder is None else folder
     recording = open_recording(folder / RECORDING_FILE)
     labels = read_labels(folder / LABELS_FILE, detector.spec.classes)

@@ -2,9 +2,10 @@
 
 import threading
 import webbrowser
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 from service.in_place import prepare_recording
 from service.serve import serve
@@ -23,8 +24,7 @@ def view_recording(
     recording: Path | None,
     options: RecordingOptions,
     *,
-    host: str | None = None,
-    port: int = 0,
+    given: Mapping[str, Any],
     weights: Sequence[str] = (),
     announce: Callable[[str], None],
 ) -> None:
@@ -33,17 +33,14 @@ def view_recording(
     Args:
         recording: file or folder, which may grow; None shows the list of stored clips.
         options: what the recording does not say.
-        host: address to listen on; loopback by default.
-        port: port; 0 takes any.
+        given: settings of the service, such as its port; None counts as not given.
         weights: what can be looked with; by default what comes along.
         announce: told the page's address once it can be opened.
 
     Raises:
         VidarError: the recording cannot be opened, the weights not found, the port not taken.
     """
-    settings = read_settings(
-        {"host": host, "port": port, "models": tuple(weights) or default_models()}
-    )
+    settings = read_settings({**given, "models": tuple(weights) or default_models()})
     placed = []
     if recording is not None:
         placed.append(prepare_recording(recording, options, settings.max_pixels))
