@@ -108,8 +108,11 @@ class Engine(Protocol):
     def check_room(self) -> None:
         """Turn a task away before its clip is sent; 503 where there is no room."""
 
+    async def check_health(self) -> None:
+        """Say whether detectors can be reached; 503 where none can. For probes: cheap."""
+
     def detect(self, task: Task) -> AsyncGenerator[Step, None]:
-        """Look; close the iterator to stop early. 503 where there is no room."""
+        """Look; close the iterator to stop early. 503 where there is no room, or a looker went."""
 
 
 class _ObservedTimes(StageTimes):
@@ -167,6 +170,9 @@ class InlineEngine:
         """See ``Engine``."""
         if self._held >= self._settings.engine_places:
             raise busy(503, "engine-busy", f"{self._held} requests wait for a worker already")
+
+    async def check_health(self) -> None:
+        """See ``Engine``; threads of this process can be reached."""
 
     async def detect(self, task: Task) -> AsyncGenerator[Step, None]:
         """See ``Engine``."""

@@ -204,11 +204,20 @@ class Jobs:
             # from here on whoever cancels it tells us; who did so before has told the list only
             found = await _patiently(lambda: self._store.get(job.id))
             is_wanted = found is not None and not found.has_ended
-            state, problem = await self._outcome(job) if is_wanted else ("cancelled", None)
+            state, problem = await self._last_outcome(job) if is_wanted else ("cancelled", None)
             await _patiently(lambda: self._end(job, state, problem))
         finally:
             del self._progress[job.id]
             self._unwanted.discard(job.id)
+
+    async def _last_outcome(self, job: Job) -> tuple[JobState, Problem | None]:
+        """Work on a job; again where the machine that looked went."""
+        for _ in range(MOST_ATTEMPTS):
+            state, problem = await self._outcome(job)
+            if problem is None or "Retry-After" not in problem.headers:
+                break
+            await asyncio.sleep(BUSY_S)
+        return state, problem
 
     async def _outcome(self, job: Job) -> tuple[JobState, Problem | None]:
         try:

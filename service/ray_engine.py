@@ -6,6 +6,8 @@ finds the spool under the same path.
 """
 
 import contextlib
+import math
+import time
 from collections.abc import AsyncGenerator
 from typing import Any
 
@@ -13,12 +15,15 @@ import anyio
 import anyio.to_thread
 
 from service.engines import InlineEngine, ModelNote, Step, Task
+from service.log import log_failure
 from service.metrics import Metrics, Quantity
-from service.problems import busy
+from service.problems import Problem, busy
 from service.settings import Settings
 from vidar_det.cluster import (
     ClusterSpec,
     hold_on_cluster,
+    is_held,
+    is_loss,
     joined,
     release_from_cluster,
     take_signals_back,
@@ -26,6 +31,8 @@ from vidar_det.cluster import (
 from vidar_det.errors import VidarError
 
 Told = list[tuple[Quantity, float]]
+
+PROBE_S = 5.0  # from one question to the cluster to the next, and longest wait for its answer
 
 
 class RayEngine:
@@ -43,6 +50,7 @@ class RayEngine:
         self._models: tuple[ModelNote, ...] = ()
         self._handle: Any = None
         self._held = 0
+        self._is_well, self._probed = True, -math.inf
 
     @property
     def models(self) -> tuple[ModelNote, ...]:
@@ -69,6 +77,17 @@ class RayEngine:
         if self._held >= self._settings.engine_places:
             raise busy(503, "engine-busy", f"{self._held} requests wait for a worker already")
 
+    async def check_health(self) -> None:
+        """See ``Engine``; the cluster is asked every ``PROBE_S`` at most, whoever probes us."""
+        now = time.monotonic()
+        if now > self._probed + PROBE_S:
+            self._probed, is_well = now, False
+            with anyio.move_on_after(PROBE_S):
+                is_well = await anyio.to_thread.run_sync(is_held, abandon_on_cancel=True)
+            self._is_well = is_well
+        if not self._is_well:
+            raise _lost()
+
     async def detect(self, task: Task) -> AsyncGenerator[Step, None]:
         """See ``Engine``."""
         self.check_room()
@@ -80,8 +99,13 @@ class RayEngine:
                 for quantity, value in told:
                     self._metrics.observe(quantity, value)
                 if isinstance(step, VidarError):
-                    raise step
+                    raise step  # noqa: TRY301 - no loss: it passes below as it is
                 yield step
+        except Exception as error:
+            if not is_loss(error):
+                raise
+            log_failure(task.request_id)
+            raise _lost() from error
         finally:
             steps.cancel()
             self._held -= 1
@@ -97,6 +121,10 @@ class RayEngine:
         return hold_on_cluster(
             DetectorCopy, (own,), self._spec, settings.ray_replicas, settings.workers
         )
+
+
+def _lost() -> Problem:
+    return busy(503, "engine-lost", "no copy of the detectors can be reached", retry_after_s=5)
 
 
 class DetectorCopy:

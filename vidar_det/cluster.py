@@ -164,6 +164,34 @@ def release_from_cluster() -> None:
     serve.delete(APPLICATION)
 
 
+def is_held() -> bool:
+    """Whether a copy of what ``hold_on_cluster`` holds runs now; blocking, for a moment.
+
+    A cluster that cannot be asked holds none.
+    """
+    _load_ray()
+    from ray import serve
+
+    try:
+        held = serve.status().applications[APPLICATION].deployments.values()
+    except Exception:  # noqa: BLE001 - whatever it is, nobody could be asked to look either
+        return False
+    return bool(held) and all("RUNNING" in one.replica_states for one in held)
+
+
+def is_loss(error: Exception) -> bool:
+    """Whether a call failed because a process, a machine or the whole cluster went.
+
+    A failure of what was called is none.
+    """
+    _load_ray()
+    from ray.exceptions import RayError, RayTaskError
+    from ray.serve.exceptions import RayServeException
+
+    is_of_ray = isinstance(error, (RayError, RayServeException))
+    return is_of_ray and not isinstance(error, RayTaskError)
+
+
 class _Worker(Generic[Item, Result]):
     """Does the work in one process; failures go back as values, as they are."""
 

@@ -24,12 +24,17 @@ async def live() -> dict[str, bool]:
 
 @router.get("/v2/health/ready")
 async def ready(request: Request) -> dict[str, bool]:
-    """Say whether clips are welcome: weights loaded and tried, and room on the spool."""
+    """Say whether clips are welcome: detectors can be reached, and the spool has room.
+
+    Before weights are loaded and tried nothing listens.
+    """
     parts = parts_of(request)
     if parts.drain.is_on:
         raise _not_ready("the service is about to stop")
-    if not parts.engine.models:
-        raise _not_ready("no weights are loaded yet")
+    try:
+        await parts.engine.check_health()
+    except Problem as problem:
+        raise _not_ready(problem.detail) from problem
     if not parts.spool.has_room:
         raise _not_ready("the spool has no room")
     return {"ready": True}

@@ -59,6 +59,9 @@ class ScriptedEngine:
     async def stop(self) -> None:
         """There is nothing to let go of."""
 
+    async def check_health(self) -> None:
+        """It is always well."""
+
     def check_room(self) -> None:
         if self.is_full:
             raise busy(503, "engine-busy", "full")

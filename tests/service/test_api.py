@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from service.keys import new_key
+from service.problems import busy
 from tests.service.conftest import Caller, ScriptedEngine, Start
 
 PROBLEM_KEYS = {"type", "title", "status", "detail", "instance", "request_id", "errors"}
@@ -228,6 +229,18 @@ def test_the_service_is_ready_while_there_is_room(start: Start) -> None:
     assert (answer.status_code, answer.json()["ready"]) == (503, False)
     assert answer.headers["Retry-After"]
     assert call.get("/v2/health/live").status_code == 200
+
+
+def test_a_service_whose_detectors_are_gone_is_not_ready(
+    call: Caller, engine: ScriptedEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail() -> None:
+        raise busy(503, "engine-lost", "gone")
+
+    monkeypatch.setattr(engine, "check_health", fail)
+    answer = call.get("/v2/health/ready")
+    assert (answer.status_code, answer.json()["ready"]) == (503, False)
+    assert answer.json()["detail"] == "gone"
 
 
 def test_models_are_named_as_in_the_open_inference_protocol(call: Caller) -> None:

@@ -11,7 +11,7 @@ import pytest
 from service.job_store import Job, JobStore
 from service.jobs import Jobs
 from service.keys import new_key
-from service.problems import Problem
+from service.problems import Problem, busy
 from service.settings import Settings
 from tests.service.conftest import Caller, ScriptedEngine, Start, files_in, running
 from vidar_det.errors import CheckpointError, RangeError
@@ -340,6 +340,26 @@ def test_a_job_waits_for_a_full_engine(
     monkeypatch.setattr(engine, "check_room", check_room)
     assert end_of(call, begin(call, sent))["state"] == "succeeded"
     assert len(asked) == 3
+
+
+def test_a_job_whose_looker_went_begins_anew(
+    call: Caller, engine: ScriptedEngine, sent: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.jobs.BUSY_S", 0.01)
+    engine.failure = busy(503, "engine-lost", "gone")
+    end = end_of(call, begin(call, sent))
+    assert (end["state"], end["problem"]["status"]) == ("failed", 503)
+    assert len(engine.tasks) == 5
+    check = engine.check_room
+
+    def mend_at_the_third() -> None:
+        engine.failure = None if len(engine.tasks) == 7 else engine.failure
+        check()
+
+    monkeypatch.setattr(engine, "check_room", mend_at_the_third)
+    assert end_of(call, begin(call, sent))["state"] == "succeeded"
+    assert len(engine.tasks) == 8
+    assert call.parts.spool.used_bytes == bytes_spooled(call)
 
 
 def test_jobs_survive_a_restart(tmp_path: Path, sent: dict[str, Any]) -> None:

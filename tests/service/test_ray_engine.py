@@ -1,6 +1,7 @@
 """A service whose detectors run on a Ray cluster, in processes of their own."""
 
 import json
+import os
 import signal
 import time
 from collections.abc import Iterator
@@ -107,3 +108,20 @@ def test_nobody_looks_on_for_a_client_that_went(there: Process) -> None:
     begun = number_of(there, "vidar_windows_total")
     there.client.post("/v1/detect", json=DEMO)
     assert number_of(there, "vidar_windows_total") - begun < 100
+
+
+def test_copies_that_die_are_missed_and_come_back(there: Process) -> None:
+    for pid in descendants(there.process.pid):
+        if Path(f"/proc/{pid}/cmdline").read_text().startswith("ray::ServeReplica"):
+            os.kill(pid, signal.SIGKILL)
+    seen, until = set(), time.monotonic() + END_S
+    while time.monotonic() < until:
+        answer = there.client.post("/v1/detect", json=DEMO)
+        seen.add(answer.status_code)
+        assert answer.status_code == 200 or answer.headers["Retry-After"]
+        if answer.status_code == 200:
+            break
+    assert seen <= {200, 503}
+    while there.client.get("/v2/health/ready").status_code != 200:
+        assert time.monotonic() < until
+        time.sleep(1)
