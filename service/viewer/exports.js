@@ -10,21 +10,39 @@ const PNG_SCALE = 2;
 /**
  * @typedef {import("./player.js").Player} Player
  * @typedef {import("./types.js").Filter} Filter
+ * @typedef {{start: number, planes: number}} Selection
  */
 
 /**
- * The planes that are saved: the loop, or else what lies around the play head.
+ * The planes that a video shows: the loop, or else what begins with the window under the play head.
  * @param {Player} player
- * @param {"film" | "document"} kind
- * @returns {{start: number, planes: number}}
+ * @returns {Selection}
  */
-export function selection(player, kind) {
+export function filmSelection(player) {
   const clock = /** @type {import("./clock.js").Clock} */ (player.clock);
   if (player.loop) return { start: player.loop[0], planes: player.loop[1] - player.loop[0] };
-  const window = player.model(player.models[0])?.window ?? player.window;
-  const start = clock.windowStart(player.plane, window);
-  const wanted = kind === "film" ? DEFAULT_FILM_PLANES : window;
-  return { start, planes: Math.min(wanted, clock.planes - start) };
+  const start = clock.windowStart(player.plane, player.model(player.models[0])?.window ?? player.window);
+  return { start, planes: Math.min(DEFAULT_FILM_PLANES, clock.planes - start) };
+}
+
+/**
+ * The windows that a document tells of, whole as the page shows them: all that the loop touches, or
+ * else the one that is shown.
+ * @param {Player} player
+ * @returns {Selection | null} null: there is none
+ */
+export function documentSelection(player) {
+  const clock = /** @type {import("./clock.js").Clock} */ (player.clock);
+  const model = player.model(player.models[0]);
+  if (!model) return null;
+  if (!player.loop) {
+    const { start } = player.sight(model);
+    return start === null ? null : { start, planes: model.window };
+  }
+  const start = clock.windowStart(player.loop[0], model.window);
+  const last = clock.windowStart(player.loop[1] - 1, model.window);
+  const stop = Math.min(last + model.window, clock.planes);
+  return stop - start < model.window ? null : { start, planes: stop - start };
 }
 
 /**
@@ -46,7 +64,7 @@ export async function savePng(scene, name) {
  * @param {string} name
  */
 export async function saveMp4(player, filter, name) {
-  const { start, planes } = selection(player, "film");
+  const { start, planes } = filmSelection(player);
   const step = Math.max(1, Math.ceil(planes / FILM_FRAMES));
   const shown = { start, planes, step, view: player.view, window: player.window };
   const { classes, ...wanted } = asked(player, filter);
@@ -62,8 +80,11 @@ export async function saveMp4(player, filter, name) {
  * @param {string} name
  */
 export async function saveJson(player, filter, name) {
+  const planes = documentSelection(player);
+  if (!planes) throw new Refusal("There is no whole window to save.", 0);
   const { classes, ...wanted } = asked(player, filter);
-  const query = { ...selection(player, "document"), ...wanted, classes: named(player, classes) };
+  const window = player.model(player.models[0])?.window;
+  const query = { ...planes, window, ...wanted, classes: named(player, classes) };
   const answer = await call(address("/v1/detect", query), {
     method: "POST",
     headers: { "Content-Type": "application/json", Accept: "application/json" },

@@ -4,7 +4,7 @@ import { readAddress, writeAddress } from "./address.js";
 import { capitalised, listGeometries, Refusal, settleGeometry } from "./api.js";
 import { formatCount, formatTime } from "./clock.js";
 import { bind, onClick } from "./controls.js";
-import { saveJson, saveMp4, savePng, selection } from "./exports.js";
+import { documentSelection, filmSelection, saveJson, saveMp4, savePng } from "./exports.js";
 import { askGeometry } from "./geometry.js";
 import * as panels from "./panels.js";
 import { Player } from "./player.js";
@@ -82,14 +82,13 @@ function move(action) {
   rest(true);
 }
 
+/** Say which planes would be saved. */
 function showSelection() {
   if (!player?.clock) return;
-  const words = /** @type {const} */ (["document", "film"]).map((kind) => {
-    const { start, planes } = selection(/** @type {Player} */ (player), kind);
-    const planesShown = `${formatCount(start)} to ${formatCount(start + planes - 1)}`;
-    return kind === "film" ? `MP4: ${planesShown}` : `JSON: planes ${planesShown}`;
-  });
-  setText("selection", `${words.join(". ")}.${player.loop ? "" : " A and B choose others."}`);
+  const [film, told] = [filmSelection(player), documentSelection(player)];
+  const document = told ? panels.planesWords(told.start, told.planes) : "no whole window";
+  const hint = player.loop ? "" : " A and B choose others.";
+  setText("selection", `MP4: ${panels.planesWords(film.start, film.planes)}. JSON: ${document}.${hint}`);
 }
 
 function showFacts() {

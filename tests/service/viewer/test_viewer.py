@@ -297,6 +297,27 @@ def test_what_is_filtered_out_is_not_saved(page: Page) -> None:
     assert not is_coloured(saved(page, "MP4"))
 
 
+def loop(page: Page, first: int, last: int) -> None:
+    seek(page, last)
+    press(page, "Loop up to here")
+    seek(page, first)
+    press(page, "Loop from here")
+
+
+def test_a_document_tells_of_the_windows_that_the_page_shows(page: Page) -> None:
+    loop(page, 70, 150)
+    expect(page.locator("#selection")).to_have_text(
+        "MP4: planes 70 to 150. JSON: planes 64 to 191."
+    )
+    told = json.loads(saved(page, "JSON"))
+    assert [one["plane_start"] for one in told["images"]] == [64, 128]
+    for image, start in enumerate((64, 128)):
+        seek(page, start)
+        found = [one["bbox"] for one in told["detections"] if one["image_id"] == image]
+        expect(rows(page)).to_have_count(len(found))
+        assert [json.loads(row.get_attribute("data-box"))[:4] for row in rows(page).all()] == found
+
+
 def test_without_a_model_there_are_no_boxes_to_save(page: Page) -> None:
     page.get_by_role("combobox", name="Model").select_option("")
     expect(page.get_by_role("button", name="JSON")).to_be_disabled()
