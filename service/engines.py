@@ -14,6 +14,7 @@ import anyio
 import anyio.to_thread
 import numpy as np
 
+from service.log import log_line
 from service.metrics import Observer
 from service.problems import Problem, busy
 from service.recordings import open_clip
@@ -159,9 +160,11 @@ class InlineEngine:
             CheckpointError: weights that do not exist or do not fit.
         """
         for model in self._settings.models:
-            load = functools.partial(_load, model, self._settings.threads)
+            load = functools.partial(_load, model, self._settings)
             detector = await anyio.to_thread.run_sync(load, limiter=self._workers)
             self._detectors[detector.name] = detector
+            for warning in detector.runtime.warnings:
+                log_line({"model": detector.name, "warning": warning})
 
     async def stop(self) -> None:
         """See ``Engine``; there is nothing to let go of."""
@@ -216,11 +219,13 @@ class InlineEngine:
 
 
 def check_models(settings: Settings) -> None:
-    """Refuse weights that do not exist, before anything is loaded.
+    """Refuse weights that do not exist and what cannot run them, before anything is loaded.
 
     Raises:
-        CheckpointError: they do not.
+        CheckpointError: weights that do not exist.
+        ConfigError: runtime and precision do not go together.
     """
+    _execution(settings)
     for model in settings.models:
         find_weights(_weights(model)[1])
 
@@ -239,10 +244,14 @@ def choose_model(engine: Engine, name: str | None) -> ModelNote:
     raise Problem(422, "unknown-model", f"model {str(name)[:64]!r} is not served{known}")
 
 
-def _load(model: str, threads: int | None) -> Detector:
+def _execution(settings: Settings) -> Execution:
+    return Execution(settings.runtime, settings.precision, settings.threads or 0)
+
+
+def _load(model: str, settings: Settings) -> Detector:
     """Load weights under their public name, and look once: compiled, allocated, mapped."""
     name, weights = _weights(model)
-    loaded = load_detector(weights, execution=Execution(threads=threads or 0))
+    loaded = load_detector(weights, execution=_execution(settings))
     detector = Detector(loaded.runtime, loaded.spec, name, loaded.version, loaded.params)
     recording = open_recording(find_demo() / RECORDING_FILE)
     bins = detector.spec.encoding.bins

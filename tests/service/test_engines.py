@@ -7,8 +7,10 @@ from typing import Any
 
 import anyio
 import pytest
+import torch
 
-from service.engines import InlineEngine, Task, WindowFound, check_models, choose_model
+from service.engines import InlineEngine, Step, Task, WindowFound, check_models, choose_model
+from service.log import LOGGER
 from service.metrics import Metrics
 from service.problems import Problem
 from service.settings import Settings
@@ -17,7 +19,7 @@ from vidar_det.commands.predict import PredictSettings, predict_recording
 from vidar_det.detections.predictions import Predictions
 from vidar_det.detector.clip_prediction import Question
 from vidar_det.detector.predictor import Thresholds, load_detector
-from vidar_det.errors import CheckpointError, LabelError, RangeError
+from vidar_det.errors import CheckpointError, ConfigError, LabelError, RangeError
 from vidar_det.spikes.demo import find_demo
 from vidar_det.spikes.recording import open_recording
 from vidar_det.spikes.selection import Selection
@@ -200,6 +202,52 @@ def test_requests_take_turns(fresh_weights: Path, clip: Path) -> None:
 def test_weights_that_do_not_exist_are_refused_at_once() -> None:
     with pytest.raises(CheckpointError, match="did you mean 'nano'"):
         check_models(Settings(models=("nanoo",)))
+
+
+def test_a_runtime_that_cannot_compute_so_is_refused_at_once() -> None:
+    with pytest.raises(ConfigError, match="precision 'int8': found runtime 'torch'"):
+        check_models(Settings(runtime="torch", precision="int8"))
+
+
+def test_the_settings_say_what_runs_the_nets(fresh_weights: Path, clip: Path) -> None:
+    async def main() -> Step:
+        engine = small_engine(fresh_weights, runtime="torch", threads=1)
+        await engine.start()
+        *_, frame = [step async for step in engine.detect(task_of(clip))]
+        return frame
+
+    before = torch.get_num_threads()
+    try:
+        frame = anyio.run(main)
+    finally:
+        torch.set_num_threads(before)
+    assert isinstance(frame, Predictions)
+    assert frame.model.runtime.startswith("PyTorch 2.")
+
+
+def test_a_precision_that_the_cpu_lacks_is_told_in_log_and_answer(
+    fresh_weights: Path,
+    clip: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    pytest.importorskip("openvino", reason="OpenVINO is not installed")
+    monkeypatch.setattr("vidar_det.detector.graphs.has_bf16", lambda: False)
+    monkeypatch.setattr(LOGGER, "propagate", True)
+
+    async def main() -> Step:
+        engine = small_engine(fresh_weights, precision="bf16")
+        await engine.start()
+        *_, frame = [step async for step in engine.detect(task_of(clip))]
+        return frame
+
+    with caplog.at_level("INFO", LOGGER.name):
+        frame = anyio.run(main)
+    told = "precision 'bf16': this CPU has none, 'f32' was computed instead"
+    assert isinstance(frame, Predictions)
+    assert told in frame.warnings
+    (line,) = (json.loads(one) for one in caplog.messages if "warning" in one)
+    assert (line["model"], line["warning"]) == ("fresh", told)
 
 
 def test_a_model_is_chosen_by_name_or_is_the_first(fresh_weights: Path) -> None:
