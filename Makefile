@@ -28,6 +28,9 @@ benchmarks: $(VENV)/.ready
 	$(BIN)/python benchmarks/recordings.py
 	$(BIN)/python benchmarks/commands.py
 	$(BIN)/python benchmarks/training.py
+	$(BIN)/vidar-det bench --weights nano,small --out out/bench --overwrite
+	$(BIN)/python -m benchmarks.parity nano small --out out/parity
+	$(BIN)/python -m benchmarks.streaming nano --windows 2000 --out out/streaming
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
