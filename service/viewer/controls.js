@@ -102,9 +102,8 @@ function bindChoices(desk) {
   for (const id of ["model", "compare"]) {
     select(id).addEventListener("change", () => {
       const [model, beside] = [select("model").value, select("compare").value];
-      const models = [model, beside === model ? "" : beside].filter(Boolean);
-      if (beside === model) select("compare").value = "";
-      desk.player()?.set({ models });
+      const models = beside === model ? [model] : [model, beside];
+      desk.player()?.set({ models: model ? models.filter(Boolean) : [] });
       desk.modelsChanged();
     });
   }

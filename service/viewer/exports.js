@@ -5,7 +5,7 @@ import { paint } from "./overlay.js";
 
 const DEFAULT_FILM_PLANES = 512;
 const FILM_FRAMES = 240;
-const PNG_SCALE = 2;
+const [PNG_SCALE, PNG_GAP, PNG_LINE] = [2, 8, 26];
 
 /**
  * @typedef {import("./player.js").Player} Player
@@ -46,15 +46,35 @@ export function documentSelection(player) {
 }
 
 /**
- * @param {import("./overlay.js").Scene} scene
+ * Save what is shown, both sides of a comparison, with a line under each and one under all.
+ * @param {{scene: import("./overlay.js").Scene, words: string}[]} scenes
+ * @param {string} words about the moment
  * @param {string} name
  */
-export async function savePng(scene, name) {
-  const canvas = document.createElement("canvas");
-  canvas.width = scene.width * PNG_SCALE;
-  canvas.height = scene.height * PNG_SCALE;
-  paint(canvas, scene);
-  const blob = await new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
+export async function savePng(scenes, words, name) {
+  const { width, height } = scenes[0].scene;
+  const [wide, high] = [width * PNG_SCALE, height * PNG_SCALE];
+  const sheet = document.createElement("canvas");
+  sheet.width = wide * scenes.length + PNG_GAP * (scenes.length - 1);
+  sheet.height = high + 2 * PNG_LINE;
+  const context = /** @type {CanvasRenderingContext2D} */ (sheet.getContext("2d"));
+  context.fillStyle = "#0b0f13";
+  context.fillRect(0, 0, sheet.width, sheet.height);
+  context.textBaseline = "middle";
+  context.font = "600 15px system-ui, sans-serif";
+  context.fillStyle = "#e6ebef";
+  scenes.forEach(({ scene, words: found }, index) => {
+    const picture = document.createElement("canvas");
+    [picture.width, picture.height] = [wide, high];
+    paint(picture, scene);
+    const left = index * (wide + PNG_GAP);
+    context.drawImage(picture, left, 0);
+    context.fillText(found, left + 8, high + PNG_LINE / 2, wide - 16);
+  });
+  context.font = "15px system-ui, sans-serif";
+  context.fillStyle = "#9aa8b4";
+  context.fillText(words, 8, high + 1.5 * PNG_LINE, sheet.width - 16);
+  const blob = await new Promise((resolve) => sheet.toBlob(resolve, "image/png"));
   if (blob) save(blob, `${name}.png`);
 }
 

@@ -40,6 +40,18 @@ function say(sentence) {
   setText("status", capitalised(words));
 }
 
+/**
+ * Say what a picture shows: the recording, the moment, the view.
+ * @param {Player} player
+ */
+function momentWords({ introduction, clock, moment, view, window }) {
+  const words = [introduction?.clip.name ?? "", `plane ${formatCount(moment)}`];
+  if (clock) words.push(formatTime(clock.seconds(moment)));
+  const shown = panels.select("view").selectedOptions[0]?.text ?? view;
+  words.push(view === "raw" ? shown : `${shown}, ${formatCount(window)} planes`);
+  return words.filter(Boolean).join("  ·  ");
+}
+
 /** @param {Player} player */
 function foundWords(player) {
   if (player.moment === player.plane) return stage.words(stage.sides()[0]);
@@ -226,7 +238,7 @@ async function save(action) {
   const clip = player.introduction.clip.name || "clip";
   say("Saving");
   try {
-    await action(player, `${clip.replace(/\.[^.]*$/, "")}-${player.plane}`);
+    await action(player, `${clip.replace(/\.[^.]*$/, "")}-${player.moment}`);
     say("Saved");
   } catch (error) {
     say("");
@@ -262,7 +274,7 @@ bind({
 });
 onClick("theme-button", changeTheme);
 onClick("geometry-button", () => void correctGeometry());
-onClick("save-png", () => void save((_, name) => savePng(stage.sceneNow(), name)));
+onClick("save-png", () => void save((shown, name) => savePng(stage.scenes(), momentWords(shown), name)));
 onClick("save-mp4", () => void save((shown, name) => saveMp4(shown, filter, name)));
 onClick("save-json", () => void save((shown, name) => saveJson(shown, filter, name)));
 window.addEventListener("hashchange", open);

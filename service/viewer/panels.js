@@ -106,6 +106,9 @@ export function showSettings(player) {
   element("loop-a").setAttribute("aria-pressed", String(player.loop !== null));
   element("loop-b").setAttribute("aria-pressed", String(player.loop !== null));
   input("loop-off").disabled = player.loop === null;
+  select("model").value = player.models[0] ?? "";
+  select("compare").value = player.models[1] ?? "";
+  select("compare").disabled = !player.models.length || player.connection.isStill;
   input("save-json").disabled = !player.models.length;
   input("follow").checked = player.isFollowing;
   element("legend").hidden = player.view !== "heat";
@@ -122,7 +125,7 @@ export function showConnection({ connection, canPlay }) {
   element("connection").hidden = !connection.words;
   setText("connection", connection.words);
   input("play").disabled = !canPlay;
-  for (const id of ["speed", "model", "compare", "confidence", "pause-on-detection"]) {
+  for (const id of ["speed", "model", "confidence", "pause-on-detection"]) {
     input(id).disabled = connection.isStill;
   }
   const heat = /** @type {HTMLOptionElement} */ (select("view").querySelector("[value=heat]"));
@@ -151,47 +154,56 @@ function showWindow(player) {
  * @param {string[]} words what is found just now
  */
 export function showCaption(id, model, ms, words) {
+  const said = [model?.name ?? "no model", ...words].filter(Boolean).join(" · ");
   const facts = model
     ? [
-        ...words,
         ms === undefined ? "– ms" : `${ms.toFixed(1)} ms a window`,
         model.mAP == null ? "mAP not measured" : `mAP ${model.mAP.toFixed(3)} (${model.scored_on})`,
         `${(model.params / 1e6).toFixed(2)} M parameters`,
       ]
-    : ["no model"];
-  const text = `${model ? " · " : ""}${facts.filter(Boolean).join(" · ")}`;
-  const caption = element(id);
-  if (caption.textContent === `${model?.name ?? ""}${text}`) return;
-  const name = document.createElement("strong");
-  name.textContent = model?.name ?? "";
-  caption.replaceChildren(name, text);
+    : [];
+  const [first, second] = element(id).children;
+  for (const [line, text] of /** @type {const} */ ([[first, said], [second, facts.join(" · ")]])) {
+    if (line.textContent !== text) line.textContent = text;
+  }
 }
 
 let listed = "";
 
 /**
  * Write the boxes of this moment into the table, for eyes, screen readers and scripts.
- * @param {Box[]} boxes
- * @param {Set<Box>} alone
- * @param {string[]} classes
+ * @param {{model: Model | null, boxes: Box[], alone: Set<Box>}[]} sides
  */
-export function listFound(boxes, alone, classes) {
-  const body = /** @type {HTMLTableSectionElement} */ (document.querySelector("#found tbody"));
-  const key = JSON.stringify([boxes, alone.size]);
+export function listFound(sides) {
+  const table = element("found");
+  const body = /** @type {HTMLTableSectionElement} */ (table.querySelector("tbody"));
+  const key = JSON.stringify(sides.map(({ model, boxes, alone }) => [model?.name, boxes, alone.size]));
   if (listed === key) return;
   listed = key;
+  table.classList.toggle("compared", sides.length > 1);
   body.replaceChildren(
-    ...boxes.map((box) => {
-      const row = document.createElement("tr");
-      row.dataset.box = JSON.stringify(box);
-      row.classList.toggle("differs", alone.has(box));
-      row.title = labelOf(box, classes);
-      for (const text of [classes[box[5] - 1], box[4].toFixed(3), box[6] < 0 ? "–" : `#${box[6]}`]) {
-        row.insertCell().textContent = text;
-      }
-      return row;
-    }),
+    ...sides.flatMap(({ model, boxes, alone }) =>
+      boxes.map((box) => foundRow(box, /** @type {Model} */ (model), alone.has(box))),
+    ),
   );
+}
+
+/**
+ * @param {Box} box
+ * @param {Model} model that found it
+ * @param {boolean} differs
+ */
+function foundRow(box, { name, classes }, differs) {
+  const row = document.createElement("tr");
+  row.dataset.box = JSON.stringify(box);
+  row.dataset.model = name;
+  row.classList.toggle("differs", differs);
+  row.title = labelOf(box, classes);
+  const track = box[6] < 0 ? "–" : `#${box[6]}`;
+  for (const text of [classes[box[5] - 1], box[4].toFixed(3), track, name]) {
+    row.insertCell().textContent = text;
+  }
+  return row;
 }
 
 /**

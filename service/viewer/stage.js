@@ -99,8 +99,7 @@ export class Stage {
     const count = sides.reduce((sum, side) => sum + side.alone.size, 0);
     const words = sides.length > 1 ? (count ? `${count} differ` : "both agree") : "";
     sides.forEach((side, index) => this.drawSide(index ? "b" : "a", side, words));
-    const { boxes, alone, model } = sides[0];
-    panels.listFound(boxes, alone, model?.classes ?? []);
+    panels.listFound(sides);
     panels.showTransport(player);
     if (this.isStripDue) this.drawStrip(player, player.clock.planes);
   }
@@ -111,7 +110,7 @@ export class Stage {
    * @param {string} words on both sides together
    */
   drawSide(name, side, words) {
-    const { model, start } = side;
+    const { model } = side;
     const screen = panels.canvas(`canvas-${name}`);
     fit(screen);
     const scene = this.scene(side);
@@ -120,10 +119,18 @@ export class Stage {
     if (picture) Object.assign(screen.dataset, { plane: String(picture.plane), view: picture.view });
     const found = model ? ` of ${model.name}: ${this.words(side)}` : "";
     if (screen.ariaLabel !== `Picture with boxes${found}`) screen.ariaLabel = `Picture with boxes${found}`;
-    const isPast = model && start !== null && this.player?.isFollowing;
-    const place = isPast ? panels.planesWords(start, model.window) : "";
-    const told = model && start === null ? "no whole window here" : place;
-    panels.showCaption(`caption-${name}`, model, this.paces.get(model?.name ?? ""), [words, told]);
+    const ms = this.paces.get(model?.name ?? "");
+    panels.showCaption(`caption-${name}`, model, ms, [words, this.place(side)]);
+  }
+
+  /**
+   * Say which planes boxes belong to, where that is not plain.
+   * @param {Side} side
+   */
+  place({ model, start }) {
+    if (!model) return "";
+    if (start === null) return "no whole window here";
+    return this.player?.isFollowing ? panels.planesWords(start, model.window) : "";
   }
 
   /**
@@ -159,8 +166,14 @@ export class Stage {
     };
   }
 
-  /** What is shown of the first model, to be saved. */
-  sceneNow() {
-    return { ...this.scene(this.sides()[0]), alone: new Set() };
+  /**
+   * What is shown, to be saved: every side's scene, and a line about it.
+   * @returns {{scene: import("./overlay.js").Scene, words: string}[]}
+   */
+  scenes() {
+    return this.sides().map((side) => {
+      const said = [side.model?.name, this.words(side)].filter(Boolean);
+      return { scene: this.scene(side), words: said.join(": ") };
+    });
   }
 }

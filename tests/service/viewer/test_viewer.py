@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import cv2
 import httpx
 import numpy as np
 import pytest
@@ -208,15 +209,52 @@ def test_confidence_and_classes_act_at_once(page: Page) -> None:
 def test_two_models_stand_side_by_side_and_differences_are_shown(page: Page) -> None:
     seek(page, 140)
     page.get_by_role("combobox", name="Compare").select_option("half")
-    expect(page.locator("#caption-b")).to_contain_text("half · 1 differ · 8.0 ms a window")
+    expect(page.locator("#caption-b")).to_contain_text("half · 1 differ")
+    for side in "ab":  # nothing of it is cut off
+        for line in page.locator(f"#caption-{side} > *").all():
+            assert line.evaluate("line => line.scrollWidth <= line.clientWidth")
+    expect(page.locator("#caption-b")).to_contain_text("8.0 ms a window")
     expect(page.locator("#caption-b")).to_contain_text("0.23 M parameters")
     expect(page.locator("#caption-a")).to_contain_text("mAP 0.")
     expect(page.locator("#found tr.differs")).to_have_count(1)
+    told = [(row.get_attribute("data-model"), row.inner_text()) for row in rows(page).all()]
+    assert [model for model, _ in told] == ["nano", "nano", "half"]
+    assert all(model in text for model, text in told)
     assert not is_dark(page, "#canvas-b")
     seek(page, 10)
     expect(page.locator("#caption-b")).to_contain_text("both agree")
     page.get_by_role("combobox", name="Compare").select_option("")
     expect(page.locator("#side-b")).to_be_hidden()
+
+
+def size_of(png: bytes) -> tuple[int, int]:
+    picture = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR)
+    return picture.shape[1], picture.shape[0]
+
+
+def test_a_saved_picture_shows_all_sides_and_says_what_it_shows(page: Page) -> None:
+    seek(page, 140)
+    expect(rows(page)).to_have_count(2)
+    width, height = size_of(saved(page, "PNG"))
+    assert width == 512
+    assert height > 320 + 20  # there are lines below
+    page.get_by_role("combobox", name="Compare").select_option("half")
+    expect(rows(page)).to_have_count(3)
+    assert size_of(saved(page, "PNG")) == (512 + 8 + 512, height)
+
+
+def test_without_a_model_nothing_is_compared(page: Page) -> None:
+    page.get_by_role("combobox", name="Compare").select_option("half")
+    expect(page.locator("#side-b")).to_be_visible()
+    page.get_by_role("combobox", name="Model").select_option("")
+    expect(page.locator("#side-b")).to_be_hidden()
+    expect(page.locator("#caption-a")).to_contain_text("no model")
+    expect(page.get_by_role("combobox", name="Compare")).to_be_disabled()
+    expect(rows(page)).to_have_count(0)
+    page.get_by_role("combobox", name="Model").select_option("half")
+    expect(page.get_by_role("combobox", name="Compare")).to_be_enabled()
+    expect(page.get_by_role("combobox", name="Compare")).to_have_value("")
+    expect(rows(page)).to_have_count(1)
 
 
 def test_tracks_have_numbers(page: Page) -> None:
@@ -639,7 +677,7 @@ def test_the_page_has_no_barriers_and_fits(
     expect(rows(page)).to_have_count(1)
     page.get_by_role("combobox", name="Compare").select_option("half")
     seek(page, 140)
-    expect(rows(page)).to_have_count(2)
+    expect(rows(page)).to_have_count(3)
     check_barriers(page)
     page.screenshot(path=pictures / f"replay-{name}.png", full_page=True)
     scrolled = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
