@@ -16,6 +16,7 @@ import httpx
 import pytest
 from typer.testing import CliRunner
 from uvicorn.config import LOGGING_CONFIG
+from websockets.sync.client import connect
 
 from service.app import create_app
 from service.jobs import Jobs
@@ -196,6 +197,10 @@ def test_a_process_serves_until_it_is_told_to_stop(tmp_path: Path) -> None:
             assert client.get("/v2/models").status_code == 401
             answer = client.post("/v1/detect", json={"clip_id": "demo"}, headers={"X-API-Key": key})
             assert len(answer.json()["images"]) == 3
+            asked = {"params": {"path": "/v1/replay/demo"}, "headers": {"X-API-Key": key}}
+            ticket = client.post("/v1/tickets", **asked).json()["ticket"]
+        with connect(f"ws{address[4:]}/v1/replay/demo?ticket={ticket}") as viewer:
+            viewer.recv(timeout=60)
         process.terminate()
         rest = process.stderr.read()
         assert process.wait(timeout=60) in (0, 128 + signal.SIGTERM, -signal.SIGTERM)
@@ -204,9 +209,11 @@ def test_a_process_serves_until_it_is_told_to_stop(tmp_path: Path) -> None:
         process.wait()
         process.stderr.close()
     lines = [json.loads(said) for said in rest.splitlines() if said.startswith("{")]
-    assert [one["route"] for one in lines] == ["/v2/health/ready", "/v2/models", "/v1/detect"]
-    assert lines[2]["caller"] == "lab"
+    routes = ["/v2/health/ready", "/v2/models", "/v1/detect", "/v1/tickets", "/v1/replay/{clip_id}"]
+    assert [one["route"] for one in lines] == routes
+    assert lines[2]["caller"] == lines[4]["caller"] == "lab"
     assert key not in rest
+    assert ticket not in rest
 
 
 def test_a_service_whose_part_ended_ends(
