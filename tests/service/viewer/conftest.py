@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.service.replay.conftest import engine, serve
+from tests.service.replay.conftest import Serve, engine, serve
 
 playwright = pytest.importorskip("playwright.sync_api", reason="pip install -e '.[dev]'")
 
@@ -25,6 +25,8 @@ FLAGS = [
 PATIENCE_MS = 60_000
 
 Open = Callable[..., Any]
+
+playwright.expect.set_options(timeout=PATIENCE_MS)
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +71,15 @@ def visit(browser: Any) -> Iterator[Open]:
             return page
 
         yield begin
+
+
+@pytest.fixture
+def page(serve: Serve, visit: Open) -> Any:
+    """The viewer on the recording that comes along, its first picture and boxes shown."""
+    opened = visit(f"http://{serve()}/#clip=demo")
+    playwright.expect(opened.locator("#found tbody tr")).to_have_count(1)
+    playwright.expect(opened.get_by_role("status")).to_contain_text("At plane 0")
+    return opened
 
 
 def _check(errors: list[str], expected: tuple[str, ...]) -> None:

@@ -1,0 +1,70 @@
+"""The viewer's page as tests use it."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from playwright.sync_api import Page, expect
+
+
+def rows(page: Page) -> Any:
+    return page.locator("#found tbody tr")
+
+
+def press(page: Page, name: str) -> None:
+    page.get_by_role("button", name=name, exact=True).click()
+
+
+def seek(page: Page, plane: int) -> None:
+    page.get_by_role("slider", name="Seek").fill(str(plane))
+    expect(page.get_by_role("timer", name="Clock")).to_contain_text(f"plane {plane} of")
+
+
+def is_dark(page: Page, canvas: str = "#canvas-a") -> bool:
+    """Whether a canvas shows no picture."""
+    script = """canvas => {
+        const copy = new OffscreenCanvas(64, 40).getContext("2d", { willReadFrequently: true });
+        copy.drawImage(canvas, 0, 0, 64, 40);
+        const { data } = copy.getImageData(0, 0, 64, 40);
+        let most = 0;
+        for (let i = 0; i < data.length; i += 4) most = Math.max(most, data[i]);
+        return most < 64;
+    }"""
+    return bool(page.locator(canvas).evaluate(script))
+
+
+def shown(page: Page) -> str:
+    """What the canvas shows, as a digest."""
+    script = """async () => {
+        const canvas = document.getElementById("canvas-a");
+        const { width, height } = canvas;
+        const read = { willReadFrequently: true };
+        const copy = new OffscreenCanvas(width, height).getContext("2d", read);
+        copy.drawImage(canvas, 0, 0);
+        const { data } = copy.getImageData(0, 0, width, height);
+        const digest = await crypto.subtle.digest("SHA-256", data);
+        return [...new Uint8Array(digest)].map((byte) => byte.toString(16)).join("");
+    }"""
+    return str(page.evaluate(script))
+
+
+def saved(page: Page, name: str) -> bytes:
+    """The file that a button saves."""
+    with page.expect_download() as download:
+        press(page, name)
+    return Path(download.value.path()).read_bytes()
+
+
+def loop(page: Page, first: int, last: int) -> None:
+    seek(page, last)
+    press(page, "Loop up to here")
+    seek(page, first)
+    press(page, "Loop from here")
+
+
+def smooth_clip(path: Path, width: int = 400, height: int = 250) -> Path:
+    """A recording that shows a picture: brighter to the right, darker below."""
+    light = np.linspace(0.1, 0.9, width)[None, :] * np.linspace(1, 0.2, height)[:, None]
+    planes = np.random.default_rng(0).random((128, height, width)) < light
+    path.write_bytes(np.packbits(planes.reshape(128, -1), axis=1, bitorder="little").tobytes())
+    return path

@@ -1,0 +1,103 @@
+"""What somebody sees of detections: boxes, tracks, two models side by side."""
+
+import json
+import re
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.service.replay.conftest import Serve
+from tests.service.replay.engine import boxes_of
+from tests.service.viewer.conftest import Open
+from tests.service.viewer.page import is_dark, press, rows, seek
+from vidar_det import load_detector, open_recording
+from vidar_det.detections.coco import results_of
+from vidar_det.detector.predictor import Thresholds
+
+pytestmark = pytest.mark.browser
+
+
+def test_confidence_and_classes_act_at_once(page: Page) -> None:
+    seek(page, 140)
+    expect(rows(page)).to_have_count(2)
+    confidence = page.get_by_role("slider", name="Confidence")
+    confidence.fill("0.5")
+    expect(rows(page)).to_have_count(1)
+    confidence.fill("0.05")
+    expect(rows(page)).to_have_count(3)
+    page.get_by_role("checkbox", name="vehicle").uncheck()
+    expect(rows(page)).to_have_count(2)
+
+
+def test_two_models_stand_side_by_side_and_differences_are_shown(page: Page) -> None:
+    seek(page, 140)
+    page.get_by_role("combobox", name="Compare").select_option("half")
+    expect(page.locator("#caption-b")).to_contain_text("half · 1 differ")
+    for side in "ab":  # nothing of it is cut off
+        for line in page.locator(f"#caption-{side} > *").all():
+            assert line.evaluate("line => line.scrollWidth <= line.clientWidth")
+    expect(page.locator("#caption-b")).to_contain_text("8.0 ms a window")
+    expect(page.locator("#caption-b")).to_contain_text("0.23 M parameters")
+    expect(page.locator("#caption-a")).to_contain_text("mAP 0.")
+    expect(page.locator("#found tr.differs")).to_have_count(1)
+    told = [(row.get_attribute("data-model"), row.inner_text()) for row in rows(page).all()]
+    assert [model for model, _ in told] == ["nano", "nano", "half"]
+    assert all(model in text for model, text in told)
+    assert not is_dark(page, "#canvas-b")
+    seek(page, 10)
+    expect(page.locator("#caption-b")).to_contain_text("both agree")
+    page.get_by_role("combobox", name="Compare").select_option("")
+    expect(page.locator("#side-b")).to_be_hidden()
+
+
+def test_without_a_model_nothing_is_compared(page: Page) -> None:
+    page.get_by_role("combobox", name="Compare").select_option("half")
+    expect(page.locator("#side-b")).to_be_visible()
+    page.get_by_role("combobox", name="Model").select_option("")
+    expect(page.locator("#side-b")).to_be_hidden()
+    expect(page.locator("#caption-a")).to_contain_text("no model")
+    expect(page.get_by_role("combobox", name="Compare")).to_be_disabled()
+    expect(rows(page)).to_have_count(0)
+    page.get_by_role("combobox", name="Model").select_option("half")
+    expect(page.get_by_role("combobox", name="Compare")).to_be_enabled()
+    expect(page.get_by_role("combobox", name="Compare")).to_have_value("")
+    expect(rows(page)).to_have_count(1)
+
+
+def test_tracks_have_numbers(page: Page) -> None:
+    seek(page, 70)
+    expect(rows(page).first).to_contain_text("#1")
+
+
+def test_pause_on_detection_stops_where_something_appears(page: Page) -> None:
+    page.get_by_role("checkbox", name="vehicle").uncheck()
+    page.get_by_role("checkbox", name="Pause on detection").check()
+    page.get_by_role("slider", name="Speed").fill("40")
+    press(page, "Play/Pause")
+    expect(page.get_by_role("button", name="Play/Pause")).to_have_attribute("aria-pressed", "false")
+    expect(page.get_by_role("status")).to_contain_text("1 person")
+    plane = int(re.findall(r"\d+", page.locator("#clock-plane").inner_text())[0])
+    assert 128 <= plane < 192
+
+
+def test_boxes_on_the_page_are_those_of_predict(serve: Serve, visit: Open) -> None:
+    detector, recording = load_detector("nano"), open_recording("data/demo.dat")
+    page = visit(f"http://{serve(engine=None)}/#clip=demo")
+    expect(page.locator("#caption-a")).to_contain_text("nano")
+    for window, found in detector.stream(recording, thresholds=Thresholds(conf=0.25)):
+        seek(page, window.start + 64)
+        expect(page.get_by_role("status")).to_contain_text(f"plane {window.start + 64}")
+        expect(page.get_by_role("status")).not_to_contain_text("looking")
+        expect(rows(page)).to_have_count(len(found))
+        shown = [json.loads(row.get_attribute("data-box")) for row in rows(page).all()]
+        wanted = results_of(found, 0)
+        assert [box[:4] for box in shown] == [one["bbox"] for one in wanted]
+        assert [box[4:6] for box in shown] == [[one["score"], one["category_id"]] for one in wanted]
+
+
+def test_vehicles_are_where_they_were_written_down(page: Page) -> None:
+    seek(page, 10)
+    (row,) = rows(page).all()
+    left, top, width, height = json.loads(row.get_attribute("data-box"))[:4]
+    (wanted,) = boxes_of("half", 0).xyxy.tolist()
+    assert [left, top, left + width, top + height] == wanted

@@ -1,0 +1,152 @@
+"""What somebody plays, seeks and steps through."""
+
+import re
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.service.replay.conftest import Serve
+from tests.service.viewer.conftest import Open
+from tests.service.viewer.page import is_dark, press, seek
+
+pytestmark = pytest.mark.browser
+
+
+def test_every_control_has_the_name_it_is_promised_under(page: Page) -> None:
+    for name in ("Play/Pause", "Step back", "Step forward"):
+        expect(page.get_by_role("button", name=name, exact=True)).to_be_visible()
+    for name in ("Seek", "Confidence", "Speed", "Window"):
+        expect(page.get_by_role("slider", name=name, exact=True)).to_be_visible()
+    for name in ("View", "Model"):
+        expect(page.get_by_role("combobox", name=name, exact=True)).to_be_visible()
+    expect(page.get_by_role("region", name="Replay").locator("canvas").first).to_be_visible()
+    expect(page.get_by_role("timer", name="Clock")).to_have_attribute("aria-live", "off")
+
+
+def test_play_runs_and_pause_stops_and_says_where(page: Page) -> None:
+    assert not is_dark(page)
+    press(page, "Play/Pause")
+    expect(page.get_by_role("button", name="Play/Pause")).to_have_attribute("aria-pressed", "true")
+    expect(page.get_by_role("timer", name="Clock")).not_to_contain_text("plane 0 of")
+    press(page, "Play/Pause")
+    expect(page.get_by_role("button", name="Play/Pause")).to_have_attribute("aria-pressed", "false")
+    expect(page.get_by_role("status")).to_contain_text(
+        re.compile(r"At plane \d+, [\d.]+ ms: 1 veh")
+    )
+    told = page.locator("#clock-plane").inner_text()
+    page.wait_for_timeout(300)
+    assert page.locator("#clock-plane").inner_text() == told
+
+
+def test_steps_go_by_planes_and_windows(page: Page) -> None:
+    clock = page.locator("#clock-plane")
+    press(page, "Step forward")
+    expect(clock).to_have_text("plane 1 of 384")
+    press(page, "Next window")
+    expect(clock).to_have_text("plane 65 of 384")
+    press(page, "Previous window")
+    press(page, "Step back")
+    press(page, "Step back")  # there is nothing before the first plane
+    expect(clock).to_have_text("plane 0 of 384")
+
+
+def test_seeking_shows_the_moment_and_writes_it_into_the_address(page: Page) -> None:
+    seek(page, 200)
+    expect(page.locator("#clock-time")).to_have_text("10.000 ms")
+    expect(page.locator("#canvas-a")).to_have_attribute("data-plane", "200")
+    expect(page.get_by_role("status")).to_contain_text("plane 200")
+    page.wait_for_url(re.compile(r"#clip=demo&t=0\.01$"))
+    page.goto(page.url.replace("t=0.01", "t=0.0125"))
+    expect(page.locator("#clock-plane")).to_have_text("plane 250 of 384")
+
+
+def test_a_link_opens_at_its_moment(serve: Serve, visit: Open) -> None:
+    page = visit(f"http://{serve()}/#clip=demo&t=0.005")
+    expect(page.locator("#clock-plane")).to_have_text("plane 100 of 384")
+
+
+@pytest.mark.parametrize(
+    ("typed", "shown"), [("77", "plane 77"), ("12.5 ms", "plane 250"), ("0.01s", "plane 200")]
+)
+def test_a_plane_or_a_time_can_be_typed(page: Page, typed: str, shown: str) -> None:
+    page.get_by_role("textbox", name="Go to").fill(typed)
+    page.keyboard.press("Enter")
+    expect(page.locator("#clock-plane")).to_contain_text(f"{shown} of")
+
+
+def test_nonsense_that_is_typed_is_answered(page: Page) -> None:
+    page.get_by_role("textbox", name="Go to").fill("soon")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("status")).to_contain_text("Wanted a plane")
+
+
+def test_speed_goes_from_five_hundred_times_slower_to_life(page: Page) -> None:
+    slider = page.get_by_role("slider", name="Speed")
+    expect(page.locator("#speed-value")).to_have_text("1/333 ×")
+    slider.fill("0")
+    expect(page.locator("#speed-value")).to_have_text("1/500 ×")
+    slider.fill("100")
+    expect(page.locator("#speed-value")).to_have_text("1 ×")
+    press(page, "Play/Pause")  # 384 planes take 19 ms
+    expect(page.get_by_role("status")).to_contain_text(re.compile("End of the|plane 383"))
+    expect(page.locator("#clock-plane")).to_have_text("plane 383 of 384")
+
+
+@pytest.mark.parametrize("view", ["tfp", "tfi", "raw", "heat"])
+def test_every_view_shows_a_picture_still_and_running(page: Page, view: str) -> None:
+    page.get_by_role("combobox", name="View").select_option(view)
+    seek(page, 150)
+    page.wait_for_timeout(400)
+    assert not is_dark(page)
+    press(page, "Play/Pause")
+    expect(page.get_by_role("timer", name="Clock")).not_to_contain_text("plane 150 of")
+    assert not is_dark(page)
+    assert page.locator("#legend").is_visible() == (view == "heat")
+
+
+def test_the_page_draws_from_bits_what_the_service_draws(page: Page) -> None:
+    """A picture from the service, then the same moment from planes: only JPEG's loss differs."""
+    script = """async ([start, count, plane, view]) => {
+        const { PlaneBlock } = await import("/viewer/planes.js");
+        const { unpack } = await import("/viewer/protocol.js");
+        const socket = new WebSocket(`ws://${location.host}/v1/replay/demo`);
+        socket.binaryType = "arraybuffer";
+        const frames = [], told = {};
+        await new Promise((resolve) => {
+            socket.onopen = () => {
+                socket.send(JSON.stringify({ type: "credit", count: 1 }));
+                const wish = { type: "watch", generation: 1, plane, view, window: count };
+                socket.send(JSON.stringify(wish));
+                socket.send(JSON.stringify({ type: "planes", start, count }));
+            };
+            socket.onmessage = ({ data }) => {
+                if (typeof data === "string") Object.assign(told, JSON.parse(data));
+                else if (frames.push(unpack(data)) === 2) resolve();
+            };
+        });
+        socket.close();
+        const [jpeg, bits] = frames[0].kind === 1 ? frames : [...frames].reverse();
+        const bitmap = await createImageBitmap(new Blob([jpeg.payload], { type: "image/jpeg" }));
+        const canvas = new OffscreenCanvas(bitmap.width, bitmap.height);
+        canvas.getContext("2d").drawImage(bitmap, 0, 0);
+        const theirs = canvas.getContext("2d").getImageData(0, 0, bitmap.width, bitmap.height).data;
+        const ours = new PlaneBlock(bits).draw(view, plane, start, count, told).data;
+        let sum = 0;
+        for (let i = 0; i < ours.length; i += 4) sum += Math.abs(ours[i] - theirs[i]);
+        return sum / (ours.length / 4);
+    }"""
+    for view in ("tfp", "tfi", "heat"):
+        assert page.evaluate(script, [100, 64, 132, view]) < 5, view
+
+
+def test_a_loop_runs_again_and_again(page: Page) -> None:
+    seek(page, 300)
+    press(page, "Loop up to here")
+    seek(page, 290)
+    press(page, "Loop from here")
+    press(page, "Play/Pause")
+    page.wait_for_timeout(600)
+    plane = int(re.findall(r"\d+", page.locator("#clock-plane").inner_text())[0])
+    assert 290 <= plane <= 300
+    press(page, "No loop")
+    expect(page.get_by_role("button", name="No loop")).to_be_disabled()
