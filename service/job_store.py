@@ -10,18 +10,13 @@ import json
 import sqlite3
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
+from service.job import Job, JobOrder, JobState
 from service.problems import Problem, busy
 from vidar_det.config import build_spec
-from vidar_det.detector.clip_prediction import Question
 from vidar_det.errors import OutputError
-from vidar_det.spikes.sidecar import RecordingOptions
-
-JobState = Literal["queued", "running", "succeeded", "failed", "cancelled"]
-ENDED: tuple[JobState, ...] = ("succeeded", "failed", "cancelled")
 
 SCHEMA_VERSION = 1
 SCHEMA = f"""
@@ -44,63 +39,6 @@ PRIMARY_CODE = 0xFF  # of an extended error code
 COLUMNS = "id, state, created, started, finished, attempts, job_order, problem"
 
 
-@dataclass(frozen=True)
-class JobOrder:
-    """What a job shall do; paths are not part of it, because folders may be moved.
-
-    Attributes:
-        sha256: of the clip.
-        planes: how many of them are looked at.
-        options: what the client and the clip's sidecar said about it.
-        question: which windows, and which boxes are kept.
-        model: name of the weights.
-        request_id: of the request that asked.
-        clip_id: the clip that came along with us; None where the job holds its own.
-    """
-
-    sha256: str
-    planes: int
-    options: RecordingOptions
-    question: Question
-    model: str
-    request_id: str
-    clip_id: str | None = None
-
-    def is_like(self, other: "JobOrder") -> bool:
-        """Whether both ask the same."""
-        return self == dataclasses.replace(other, request_id=self.request_id)
-
-
-@dataclass(frozen=True)
-class Job:
-    """One job.
-
-    Attributes:
-        id: its name, made here.
-        state: where it is.
-        created: when it was asked for, in seconds since the epoch; so are the others.
-        started: when it began, the last time.
-        finished: when it ended.
-        attempts: how often it began: more than once where the process ended in between.
-        order: what it shall do.
-        problem: why it failed, as a problem document.
-    """
-
-    id: str
-    state: JobState
-    created: float
-    started: float | None
-    finished: float | None
-    attempts: int
-    order: JobOrder
-    problem: dict[str, Any] | None = None
-
-    @property
-    def has_ended(self) -> bool:
-        """Whether nothing will change any more."""
-        return self.state in ENDED
-
-
 class JobStore:
     """The jobs of one service; blocking, for any thread.
 
@@ -112,6 +50,8 @@ class JobStore:
 
     Example:
         >>> import tempfile
+        >>> from vidar_det.detector.clip_prediction import Question
+        >>> from vidar_det.spikes.sidecar import RecordingOptions
         >>> with tempfile.TemporaryDirectory() as home:
         ...     store = JobStore(Path(home) / "jobs.sqlite")
         ...     order = JobOrder("ab", 100, RecordingOptions(), Question(), "nano", "r1")

@@ -15,7 +15,8 @@ from service.clips import Clip, ClipStore, hidden_folders
 from service.drain import Drain
 from service.engines import Engine, Step, Task, WindowFound, choose_model
 from service.intake import CLIP_FILE, Received
-from service.job_store import Job, JobOrder, JobState, JobStore
+from service.job import Job, JobOrder, JobState
+from service.job_store import JobStore
 from service.log import log_failure
 from service.metrics import Metrics
 from service.problems import CLIENT_ERRORS, Problem, internal_error, to_problem

@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from service.clips import DEMO_ID
 from service.engines import ModelNote
-from service.job_store import JobState
+from service.job import JobState
 from service.problems import PROBLEM_TYPE
 from vidar_det.detections.predictions import ClipRecord, ModelRecord, TimingRecord, WindowRecord
 from vidar_det.detector.clip_prediction import Question

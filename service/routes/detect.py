@@ -22,7 +22,7 @@ from service.answers import (
 from service.clips import Clip, hidden_folders
 from service.engines import ModelNote, Step, Task, choose_model
 from service.intake import Received
-from service.job_store import JobOrder
+from service.job import JobOrder
 from service.jobs import sha256_of
 from service.parts import Parts, parts_of
 from service.problems import invalid

@@ -9,7 +9,7 @@ from pydantic import Field
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 
 from service.answers import WHOLE
-from service.job_store import Job
+from service.job import Job
 from service.jobs import Jobs
 from service.parts import Parts, parts_of
 from service.problems import PROBLEM_TYPE, Problem, busy

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from service.job_store import JobOrder, JobStore
+from service.job import JobOrder
+from service.job_store import JobStore
 from service.problems import Problem
 from vidar_det.detector.clip_prediction import Question
 from vidar_det.detector.predictor import Thresholds

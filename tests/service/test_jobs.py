@@ -8,7 +8,8 @@ import anyio
 import anyio.from_thread
 import pytest
 
-from service.job_store import Job, JobStore
+from service.job import Job
+from service.job_store import JobStore
 from service.jobs import Jobs
 from service.keys import new_key
 from service.problems import Problem, busy
