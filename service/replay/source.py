@@ -81,5 +81,5 @@ class ReplaySource:
         except FormatError:
             return (), -1
         except OSError as error:
-            raise SourceError(f"{self.path}: is gone") from error
+            raise SourceError(f"{self.path.resolve().name}: is gone") from error
         return (stats[0].st_dev, stats[0].st_ino), sum(stat.st_size for stat in stats)

@@ -64,6 +64,20 @@ export async function call(url, options = {}) {
   return response;
 }
 
+/**
+ * Read the beginning of a file.
+ * @param {File} file
+ * @param {number} bytes
+ * @returns {Promise<ArrayBuffer>}
+ */
+export async function read(file, bytes) {
+  try {
+    return await file.slice(0, bytes).arrayBuffer();
+  } catch {
+    throw new Refusal(`“${file.name}” can no longer be read; it was moved, changed or deleted.`, 0);
+  }
+}
+
 /** @returns {Promise<ClipNote[]>} */
 export async function listClips() {
   return (await (await call("/v1/clips")).json()).clips;
@@ -82,7 +96,7 @@ export async function deleteClip(id) {
  */
 export async function guessGeometry(file, options) {
   const url = address("/v1/geometries", { size_bytes: file.size, ...options });
-  const body = file.slice(0, 4 << 20);
+  const body = await read(file, 4 << 20);
   const headers = { "Content-Type": "application/octet-stream" };
   return (await (await call(url, { method: "POST", body, headers })).json()).geometries;
 }
@@ -119,7 +133,9 @@ export function sendClip(file, options, report, signal) {
     request.open("POST", address("/v1/clips", { name: file.name, ...options }));
     request.setRequestHeader("Content-Type", "application/octet-stream");
     request.upload.addEventListener("progress", (event) => report(event.loaded / event.total));
-    request.addEventListener("error", () => reject(new Refusal(NO_ANSWER, 0)));
+    request.addEventListener("error", () => {
+      read(file, 1).then(() => reject(new Refusal(NO_ANSWER, 0)), reject);
+    });
     request.addEventListener("abort", () => reject(new Refusal("Sending was cancelled.", 0)));
     request.addEventListener("load", () => {
       if (request.status === 201) resolve(JSON.parse(request.responseText));
@@ -139,10 +155,16 @@ function sentence(text) {
   }
 }
 
-/** @param {string} text */
+/**
+ * Make a sentence of words; a file's name stays as it is.
+ * @param {string} text
+ */
 export function capitalised(text) {
   const trimmed = text.trim();
-  return `${trimmed.charAt(0).toUpperCase()}${trimmed.slice(1)}${/[.?!]$/.test(trimmed) ? "" : "."}`;
+  const isName = /^\S*[._\d/\\]\S/.test(trimmed);
+  const first = trimmed.charAt(0);
+  const end = /[.?!]$/.test(trimmed) ? "" : ".";
+  return `${isName ? first : first.toUpperCase()}${trimmed.slice(1)}${end}`;
 }
 
 /**

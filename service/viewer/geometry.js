@@ -36,7 +36,7 @@ export async function askGeometry(preview, name, known = {}) {
   if (!found.length) {
     throw new Refusal(`“${name}” is shorter than one plane of any known camera.`, 0);
   }
-  return new Question(preview, found).answer;
+  return new Question(preview, found, known).answer;
 }
 
 /** The open dialog: what is typed is looked at, and only what was looked at can be opened. */
@@ -44,9 +44,11 @@ class Question {
   /**
    * @param {(options: Options) => Promise<Geometry[]>} preview
    * @param {Geometry[]} found
+   * @param {Options} known
    */
-  constructor(preview, found) {
+  constructor(preview, found, known) {
     this.preview = preview;
+    this.known = known;
     this.found = found;
     this.timer = 0;
     this.asked = 0; // counts what was typed: late answers to what was typed before are left out
@@ -102,7 +104,9 @@ class Question {
 
   show() {
     const { width, height } = typed();
-    const own = this.found.findIndex((one) => one.width === width && one.height === height);
+    const fits = (/** @type {Geometry} */ one) => one.width === width && one.height === height;
+    const isSaid = (/** @type {Geometry} */ one) => fits(one) && one.layout === this.known.layout;
+    const own = this.found.findIndex(this.found.some(isSaid) ? isSaid : fits);
     list(this.found, width ? own : 0);
     if (width && own < 0) {
       const size = `${formatCount(Number(width))} × ${formatCount(Number(height))}`;

@@ -209,6 +209,7 @@ function open() {
   }
   if (isOpen) return;
   player?.close();
+  shelf.leave();
   hadBoxes = false;
   element("shelf").hidden = true;
   element("watch").hidden = false;
@@ -249,7 +250,8 @@ async function save(action) {
 /** @param {unknown} error */
 function fail(error) {
   if (!(error instanceof Refusal)) throw error;
-  complain(error.message);
+  const isGone = error.status === 404 && player;
+  complain(isGone ? "This clip was deleted; it plays on here, but nothing of it can be saved" : error.message);
 }
 
 function changeTheme() {

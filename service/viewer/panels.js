@@ -154,7 +154,7 @@ function showWindow(player) {
  * @param {string[]} words what is found just now
  */
 export function showCaption(id, model, ms, words) {
-  const said = [model?.name ?? "no model", ...words].filter(Boolean).join(" · ");
+  const said = [model?.name, ...words].filter(Boolean).join(" · ");
   const facts = model
     ? [
         ms === undefined ? "– ms" : `${ms.toFixed(1)} ms a window`,

@@ -4,8 +4,10 @@ import { address, deleteClip, guessGeometry, listClips, Refusal, sendClip } from
 import { linkTo } from "./address.js";
 import { formatCount } from "./clock.js";
 import { askGeometry } from "./geometry.js";
+import { filesOf, findRecording } from "./parcel.js";
 
-const NPY = [0x93, 0x4e, 0x55, 0x4d];
+const FIRST_WAIT_MS = 500;
+const LONGEST_WAIT_MS = 10_000;
 
 /** @param {string} id */
 function element(id) {
@@ -18,11 +20,15 @@ export class Shelf {
     this.complain = complain;
     /** @type {AbortController | null} */
     this.sending = null;
-    const file = /** @type {HTMLInputElement} */ (element("file"));
-    file.addEventListener("change", () => {
-      const chosen = file.files?.[0];
-      file.value = "";
-      if (chosen) void this.receive(chosen);
+    this.isBusy = false;
+    this.failures = 0;
+    this.timer = 0;
+    this.visits = 0;
+    const chooser = /** @type {HTMLInputElement} */ (element("file"));
+    chooser.addEventListener("change", () => {
+      const files = [...(chooser.files ?? [])];
+      chooser.value = "";
+      if (files.length) void this.receive(() => files);
     });
     element("upload-cancel").addEventListener("click", () => this.sending?.abort());
     this.acceptDrops();
@@ -30,29 +36,45 @@ export class Shelf {
 
   /** The whole page takes files. */
   acceptDrops() {
-    const zone = element("dropzone");
     document.addEventListener("dragover", (event) => {
       event.preventDefault();
-      zone.classList.add("over");
+      const hasFiles = event.dataTransfer?.types.includes("Files") ?? false;
+      document.body.classList.toggle("dropping", hasFiles);
     });
     document.addEventListener("dragleave", (event) => {
-      if (!event.relatedTarget) zone.classList.remove("over");
+      if (!event.relatedTarget) document.body.classList.remove("dropping");
     });
     document.addEventListener("drop", (event) => {
       event.preventDefault();
-      zone.classList.remove("over");
-      const dropped = event.dataTransfer?.files[0];
-      if (dropped) void this.receive(dropped);
+      document.body.classList.remove("dropping");
+      const dropped = event.dataTransfer;
+      if (dropped?.files.length) void this.receive(() => filesOf(dropped));
     });
   }
 
+  /** List what there is; while the service does not answer, ask again and again. */
   async refresh() {
+    this.leave();
+    const visit = this.visits;
     try {
       const clips = await listClips();
+      if (visit !== this.visits) return;
       element("clips").replaceChildren(...clips.reverse().map((clip) => this.card(clip)));
+      if (this.failures) this.complain("");
+      this.failures = 0;
     } catch (error) {
+      if (visit !== this.visits) return;
       this.fail(error);
+      const wait = Math.min(FIRST_WAIT_MS * 2 ** this.failures, LONGEST_WAIT_MS);
+      this.failures += 1;
+      this.timer = window.setTimeout(() => void this.refresh(), wait);
     }
+  }
+
+  /** Nobody looks at the list any more. */
+  leave() {
+    window.clearTimeout(this.timer);
+    this.visits += 1;
   }
 
   /** @param {import("./api.js").ClipNote} note */
@@ -79,41 +101,60 @@ export class Shelf {
       button.className = "plain";
       button.textContent = "Delete";
       button.setAttribute("aria-label", `Delete ${name}`);
-      button.addEventListener("click", () => void this.remove(note.id));
+      button.addEventListener("click", () => void this.remove(note.id, name, item));
       item.append(button);
     }
     return item;
   }
 
-  /** @param {string} id */
-  async remove(id) {
+  /**
+   * Delete a clip, if that is really meant; who uses the keyboard goes on with the next one.
+   * @param {string} id
+   * @param {string} name
+   * @param {HTMLElement} item of the list
+   */
+  async remove(id, name, item) {
+    if (!(await confirms(`Delete “${name}”?`))) return;
+    const items = [...element("clips").children];
+    const place = items.indexOf(item);
     try {
       await deleteClip(id);
     } catch (error) {
       this.fail(error);
     }
     await this.refresh();
+    const next = element("clips").children[Math.min(place, items.length - 2)];
+    /** @type {HTMLElement} */ (next?.querySelector("a") ?? element("file")).focus();
   }
 
-  /** @param {File} file */
-  async receive(file) {
+  /** @param {() => File[]} list gives what was dropped or chosen */
+  async receive(list) {
+    if (this.isBusy) {
+      this.complain("Another recording is on its way; wait, or cancel it");
+      return;
+    }
+    this.isBusy = true;
     this.complain("");
     try {
-      if (!file.size) throw new Refusal(`${file.name} is empty.`, 0);
-      const options = (await isArray(file)) ? {} : await this.ask(file);
+      const { file, isArray, known } = await findRecording(list());
+      const options = isArray ? known : await this.ask(file, known);
       if (!options) return;
       const note = await this.send(file, options);
       location.hash = linkTo(note.id);
     } catch (error) {
       this.fail(error);
     } finally {
-      element("upload").hidden = true;
+      this.isBusy = false;
     }
   }
 
-  /** @param {File} file */
-  ask(file) {
-    return askGeometry((options) => guessGeometry(file, options), file.name);
+  /**
+   * @param {File} file
+   * @param {Record<string, string | number>} known
+   */
+  async ask(file, known) {
+    const chosen = await askGeometry((options) => guessGeometry(file, options), file.name, known);
+    return chosen && { ...chosen, ...(known.rate_hz ? { rate_hz: known.rate_hz } : {}) };
   }
 
   /**
@@ -125,8 +166,14 @@ export class Shelf {
     element("upload").hidden = false;
     element("upload-label").textContent = `Sending ${file.name}`;
     const progress = /** @type {HTMLProgressElement} */ (element("upload-progress"));
+    progress.value = 0;
     const report = (/** @type {number} */ share) => (progress.value = share);
-    return sendClip(file, options, report, this.sending.signal);
+    try {
+      return await sendClip(file, options, report, this.sending.signal);
+    } finally {
+      this.sending = null;
+      element("upload").hidden = true;
+    }
   }
 
   /** @param {unknown} error */
@@ -146,10 +193,19 @@ function formatSize(bytes) {
   return bytes < 1e9 ? `${(bytes / 1e6).toFixed(1)} MB` : `${(bytes / 1e9).toFixed(1)} GB`;
 }
 
-/** @param {File} file */
-async function isArray(file) {
-  const head = new Uint8Array(await file.slice(0, 4).arrayBuffer());
-  return NPY.every((byte, index) => head[index] === byte);
+/**
+ * Ask before something is lost for good.
+ * @param {string} question
+ * @returns {Promise<boolean>}
+ */
+function confirms(question) {
+  const dialog = /** @type {HTMLDialogElement} */ (element("confirm"));
+  element("confirm-question").textContent = question;
+  dialog.returnValue = "";
+  dialog.showModal();
+  return new Promise((resolve) => {
+    dialog.onclose = () => resolve(dialog.returnValue === "yes");
+  });
 }
 
 /**

@@ -38,6 +38,13 @@ export class Stage {
     this.player = player;
     this.strip.clear();
     this.paces.clear();
+    panels.listFound([]);
+    for (const side of ["a", "b"]) {
+      const screen = panels.canvas(`canvas-${side}`);
+      screen.width = 0; // which empties it
+      delete screen.dataset.plane;
+      panels.showCaption(`caption-${side}`, null, undefined, []);
+    }
   }
 
   /**
@@ -120,7 +127,8 @@ export class Stage {
     const found = model ? ` of ${model.name}: ${this.words(side)}` : "";
     if (screen.ariaLabel !== `Picture with boxes${found}`) screen.ariaLabel = `Picture with boxes${found}`;
     const ms = this.paces.get(model?.name ?? "");
-    panels.showCaption(`caption-${name}`, model, ms, [words, this.place(side)]);
+    const said = model ? [words, this.place(side)] : ["no model"];
+    panels.showCaption(`caption-${name}`, model, ms, said);
   }
 
   /**
@@ -128,8 +136,7 @@ export class Stage {
    * @param {Side} side
    */
   place({ model, start }) {
-    if (!model) return "";
-    if (start === null) return "no whole window here";
+    if (start === null || !model) return "no whole window here";
     return this.player?.isFollowing ? panels.planesWords(start, model.window) : "";
   }
 

@@ -68,3 +68,17 @@ def smooth_clip(path: Path, width: int = 400, height: int = 250) -> Path:
     planes = np.random.default_rng(0).random((128, height, width)) < light
     path.write_bytes(np.packbits(planes.reshape(128, -1), axis=1, bitorder="little").tobytes())
     return path
+
+
+def drop(page: Page, *files: tuple[str, bytes]) -> None:
+    """Drop files on the page."""
+    script = """(files) => {
+        const dataTransfer = new DataTransfer();
+        for (const [name, bytes] of files) {
+            dataTransfer.items.add(new File([new Uint8Array(bytes)], name));
+        }
+        for (const kind of ["dragover", "drop"]) {
+            document.body.dispatchEvent(new DragEvent(kind, { dataTransfer, bubbles: true }));
+        }
+    }"""
+    page.evaluate(script, [(name, list(content)) for name, content in files])

@@ -41,3 +41,13 @@ def test_a_window_that_is_not_whole_is_said_to_be_none(
     expect(rows(page)).to_have_count(0)
     seek(page, 191)
     expect(rows(page)).to_have_count(2)
+
+
+def test_a_recording_that_vanishes_is_named_as_it_is_written(
+    serve: Serve, visit: Open, clip: Path
+) -> None:
+    placed = prepare_recording(clip)
+    page = visit(f"http://{serve([placed])}/#clip={placed.clip_id}")
+    expect(rows(page)).to_have_count(1)
+    clip.unlink()
+    expect(page.get_by_role("status")).to_have_text("clip.dat: is gone.")
