@@ -1,6 +1,7 @@
 // The page comes to life: an address chooses a clip, a player plays it, the stage shows it.
 
 import { readAddress, writeAddress } from "./address.js";
+import { Appearance } from "./appearance.js";
 import { capitalised, listGeometries, Refusal, settleGeometry } from "./api.js";
 import { formatCount, formatTime } from "./clock.js";
 import { bind, onClick } from "./controls.js";
@@ -17,10 +18,10 @@ const REST_MS = 250;
 /** @type {import("./types.js").Filter} */
 const filter = { confidence: 0.25, hidden: new Set() };
 const stage = new Stage(filter);
+const appearance = new Appearance(filter);
 const shelf = new Shelf(complain);
 /** @type {Player | null} */
 let player = null;
-let hadBoxes = false;
 let restTimer = 0;
 
 /** @param {string} sentence to be read above everything; an empty one takes it away */
@@ -60,14 +61,11 @@ function foundWords(player) {
 
 /** Stop where something comes into sight. */
 function pauseOnDetection() {
-  if (!player?.clock) return;
-  const { boxes, isKnown } = stage.sides()[0];
-  if (!isKnown) return;
-  const appears = boxes.length > 0 && !hadBoxes;
-  hadBoxes = boxes.length > 0;
-  if (!appears || !player.isPlaying || !input("pause-on-detection").checked) return;
+  if (!player?.isPlaying || !input("pause-on-detection").checked) return;
+  const plane = appearance.next(player);
+  if (plane === null) return;
   player.pause();
-  rest();
+  move((shown) => shown.seek(plane));
 }
 
 /**
@@ -126,7 +124,6 @@ function showClasses() {
 }
 
 function filterChanged() {
-  hadBoxes = stage.sides()[0]?.boxes.length > 0;
   setText("confidence-value", filter.confidence.toFixed(2));
   stage.redraw(true);
 }
@@ -176,6 +173,7 @@ const hooks = {
     stage.paces.set(model, ms);
     stage.redraw();
   },
+  onPlay: () => player && appearance.start(player),
   onSay: say,
   onEnd: ended,
 };
@@ -210,7 +208,6 @@ function open() {
   if (isOpen) return;
   player?.close();
   shelf.leave();
-  hadBoxes = false;
   element("shelf").hidden = true;
   element("watch").hidden = false;
   setText("status", "Opening.");

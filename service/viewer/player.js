@@ -24,6 +24,7 @@ const MARGIN_PLANES = 64; // fetched beside those that are shown, for the next s
  * @property {() => void} onState playing, connected, grown
  * @property {(piece: any) => void} onStrip
  * @property {(model: string, ms: number) => void} onPace
+ * @property {() => void} onPlay the play head begins to run, or runs from elsewhere
  * @property {(text: string) => void} onSay
  * @property {(problem: import("./types.js").ProblemNote | null) => void} onEnd
  */
@@ -259,6 +260,7 @@ export class Player {
     this.isFollowing = false;
     if (this.plane >= this.clock.planes - 1 && !this.loop) this.plane = 0;
     this.wish({ plane: this.plane });
+    this.hooks.onPlay();
     this.hooks.onState();
   }
 
@@ -278,6 +280,7 @@ export class Player {
     this.plane = this.clock.clamp(plane);
     if (this.isPlaying) {
       this.wish({ plane: this.plane });
+      this.hooks.onPlay();
       return;
     }
     const isDrawn = this.drawHere();

@@ -1,7 +1,6 @@
 """What somebody sees of detections: boxes, tracks, two models side by side."""
 
 import json
-import re
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -69,15 +68,40 @@ def test_tracks_have_numbers(page: Page) -> None:
     expect(rows(page).first).to_contain_text("#1")
 
 
-def test_pause_on_detection_stops_where_something_appears(page: Page) -> None:
-    page.get_by_role("checkbox", name="vehicle").uncheck()
+def test_pause_on_detection_stops_at_the_first_plane_of_what_appears(page: Page) -> None:
     page.get_by_role("checkbox", name="Pause on detection").check()
     page.get_by_role("slider", name="Speed").fill("40")
     press(page, "Play/Pause")
-    expect(page.get_by_role("button", name="Play/Pause")).to_have_attribute("aria-pressed", "false")
-    expect(page.get_by_role("status")).to_contain_text("1 person")
-    plane = int(re.findall(r"\d+", page.locator("#clock-plane").inner_text())[0])
-    assert 128 <= plane < 192
+    play = page.get_by_role("button", name="Play/Pause")
+    expect(page.locator("#clock-plane")).to_have_text("plane 128 of 384")
+    expect(play).to_have_attribute("aria-pressed", "false")
+    expect(page.get_by_role("status")).to_contain_text("1 person, 1 vehicle")
+    press(page, "Play/Pause")  # the person has been seen by now, though its track has no number
+    expect(page.locator("#clock-plane")).to_have_text("plane 383 of 384")
+
+
+def box(category: int, track: int) -> list[float]:
+    return [0, 0, 9, 9, 0.9, category, track]
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "appears"),
+    [
+        ([], [box(1, -1)], True),
+        ([box(1, 1)], [box(1, 1)], False),
+        ([box(1, 1)], [box(1, 1), box(1, -1)], True),
+        ([box(1, 1), box(1, -1)], [box(1, 1), box(1, 2)], False),
+        ([box(1, 1)], [box(1, 2)], True),
+        ([box(1, 1)], [box(2, -1)], True),
+        ([box(1, 1)], [], False),
+    ],
+)
+def test_what_appears_is_a_new_track_or_more_of_a_class(
+    page: Page, before: list[list[float]], now: list[list[float]], appears: bool
+) -> None:
+    script = """async ([before, now]) =>
+        (await import("/viewer/appearance.js")).hasRisen(before, now)"""
+    assert page.evaluate(script, [before, now]) is appears
 
 
 def test_boxes_on_the_page_are_those_of_predict(serve: Serve, visit: Open) -> None:
