@@ -1,6 +1,8 @@
 // Buttons, sliders and keys are bound to what they stand for.
 
 import { formatCount, speedOfPlace } from "./clock.js";
+import { Loop } from "./loop.js";
+import { bindMarks } from "./marks.js";
 import { element, input, select } from "./panels.js";
 import { describe, listen } from "./shortcuts.js";
 
@@ -14,6 +16,7 @@ import { describe, listen } from "./shortcuts.js";
  * @property {() => void} filterChanged
  * @property {() => void} modelsChanged
  * @property {() => void} redraw
+ * @property {(plane: number) => string} wordsAt what is known about a plane
  * @property {import("./types.js").Filter} filter
  */
 
@@ -31,11 +34,16 @@ export function bind(desk) {
   onClick("step-forward", () => step(1));
   onClick("window-back", () => stepWindow(-1));
   onClick("window-forward", () => stepWindow(1));
-  onClick("loop-a", () => setLoop(desk, 0));
-  onClick("loop-b", () => setLoop(desk, 1));
+  onClick("loop-a", () => setLoop(desk, "a"));
+  onClick("loop-b", () => setLoop(desk, "b"));
   onClick("loop-off", () => dropLoop(desk));
   onClick("help-button", showHelp);
   bindSliders(desk);
+  bindMarks({
+    player: desk.player,
+    words: desk.wordsAt,
+    moveEnd: (end, plane) => setLoop(desk, end, plane),
+  });
   bindChoices(desk);
   element("goto-form").addEventListener("submit", (event) => {
     event.preventDefault();
@@ -55,8 +63,8 @@ export function bind(desk) {
     { key: "End", shown: "", words: "", run: () => seek(Number.MAX_SAFE_INTEGER) },
     { key: ",", shown: ", .", words: "slower or faster", run: () => changeSpeed(desk, -SPEED_STEP) },
     { key: ".", shown: "", words: "", run: () => changeSpeed(desk, SPEED_STEP) },
-    { key: "[", shown: "[ ]", words: "loop from here, up to here", run: () => setLoop(desk, 0) },
-    { key: "]", shown: "", words: "", run: () => setLoop(desk, 1) },
+    { key: "[", shown: "[ ]", words: "loop from here, up to here", run: () => setLoop(desk, "a") },
+    { key: "]", shown: "", words: "", run: () => setLoop(desk, "b") },
     { key: "\\", shown: "\\", words: "no loop", run: () => dropLoop(desk) },
     { key: "g", shown: "g", words: "go to a plane or time", run: () => input("goto").focus() },
     { key: "v", shown: "v", words: "next view", run: nextView },
@@ -123,23 +131,20 @@ function changeSpeed(desk, change) {
 
 /**
  * @param {Desk} desk
- * @param {0 | 1} end
+ * @param {import("./loop.js").End} end
+ * @param {number} [plane] by default where the play head is
  */
-function setLoop(desk, end) {
+function setLoop(desk, end, plane) {
   const player = desk.player();
   if (!player?.clock) return;
+  player.set({ ends: player.ends.moved(end, plane ?? player.plane) });
   const [first, last] = player.loop ?? [0, player.clock.planes];
-  /** @type {[number, number]} */
-  const loop = end ? [first, player.plane + 1] : [player.plane, last];
-  if (loop[0] >= loop[1] && end) loop[0] = 0;
-  else if (loop[0] >= loop[1]) loop[1] = player.clock.planes;
-  player.set({ loop });
-  desk.say(`Loop from plane ${formatCount(loop[0])} to ${formatCount(loop[1] - 1)}`);
+  desk.say(`Loop from plane ${formatCount(first)} to ${formatCount(last - 1)}`);
 }
 
 /** @param {Desk} desk */
 function dropLoop(desk) {
-  desk.player()?.set({ loop: null });
+  desk.player()?.set({ ends: new Loop() });
   desk.say("No loop");
 }
 

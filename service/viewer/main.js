@@ -269,6 +269,7 @@ bind({
   filterChanged,
   modelsChanged: showClasses,
   redraw: () => stage.redraw(),
+  wordsAt: (plane) => stage.wordsAt(plane),
   filter,
 });
 onClick("theme-button", changeTheme);

@@ -103,8 +103,9 @@ export function showSettings(player) {
   speed.setAttribute("aria-valuetext", `${formatSpeed(player.speed)} of real time`);
   select("view").value = player.view;
   showWindow(player);
-  element("loop-a").setAttribute("aria-pressed", String(player.loop !== null));
-  element("loop-b").setAttribute("aria-pressed", String(player.loop !== null));
+  for (const end of /** @type {const} */ (["a", "b"])) {
+    element(`loop-${end}`).setAttribute("aria-pressed", String(player.ends[end] !== null));
+  }
   input("loop-off").disabled = player.loop === null;
   select("model").value = player.models[0] ?? "";
   select("compare").value = player.models[1] ?? "";

@@ -6,6 +6,7 @@
 import { BoxStore } from "./boxes.js";
 import { Clock } from "./clock.js";
 import { Connection } from "./connection.js";
+import { Loop } from "./loop.js";
 import { spanAround } from "./planes.js";
 import { Screen } from "./screen.js";
 
@@ -54,8 +55,7 @@ export class Player {
     this.speed = 1 / 333;
     /** @type {string[]} */
     this.models = [];
-    /** @type {[number, number] | null} */
-    this.loop = null;
+    this.ends = new Loop();
     this.screen = new Screen();
     this.generation = 0;
     this.sought = 0;
@@ -97,6 +97,11 @@ export class Player {
   /** The moment that is shown: while a picture is on its way, not where the play head is. */
   get moment() {
     return this.screen.picture?.plane ?? this.plane;
+  }
+
+  /** @returns {[number, number] | null} */
+  get loop() {
+    return this.clock && this.ends.range(this.clock.planes);
   }
 
   get canPlay() {
@@ -153,6 +158,7 @@ export class Player {
       this.window = Math.min(this.window, introduction.clip.planes);
     }
     this.plane = this.clock.clamp(this.plane);
+    if (!this.ends.fits(this.clock.planes)) this.ends = new Loop();
     this.hooks.onIntroduced();
     this.wish({ plane: this.plane });
   }
@@ -162,6 +168,7 @@ export class Player {
     if (!this.clock || !this.introduction) return;
     Object.assign(this.clock, { planes, holes });
     this.introduction.white = white;
+    if (this.loop && this.ends.b === null) this.wish({ picture: false }); // it ends later now
     this.hooks.onState();
   }
 
@@ -299,13 +306,13 @@ export class Player {
     this.step(windows * (this.model(this.models[0])?.window ?? this.window));
   }
 
-  /** @param {{view?: View, window?: number, speed?: number, models?: string[], loop?: [number, number] | null, follow?: boolean}} change */
+  /** @param {{view?: View, window?: number, speed?: number, models?: string[], ends?: Loop, follow?: boolean}} change */
   set(change) {
     if (change.view) this.view = change.view;
     if (change.window) this.window = change.window;
     if (change.speed) this.speed = change.speed;
     if (change.models) this.models = change.models;
-    if (change.loop !== undefined) this.loop = change.loop;
+    if (change.ends) this.ends = change.ends;
     if (change.follow !== undefined) this.follow(change.follow);
     const isDrawn = !this.isPlaying && !this.isFollowing && this.drawHere();
     this.wish({ picture: !isDrawn });

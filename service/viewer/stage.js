@@ -1,6 +1,8 @@
 // A player's moment comes in; pictures, captions, table and strip show it.
 
 import { disagreeing, visible } from "./boxes.js";
+import { formatCount } from "./clock.js";
+import { showEnds } from "./marks.js";
 import { fit, paint } from "./overlay.js";
 import * as panels from "./panels.js";
 import { Strip } from "./strip.js";
@@ -79,10 +81,10 @@ export class Stage {
   /**
    * @param {Player} player
    * @param {Model | null} model
+   * @param {import("./boxes.js").Look} [look] by default at the moment that is shown
    * @returns {Side}
    */
-  side(player, model) {
-    const look = model ? player.sight(model) : { start: null, sighting: null };
+  side(player, model, look = model ? player.sight(model) : { start: null, sighting: null }) {
     const boxes = visible(look.sighting, this.filter);
     return { model, start: look.start, isKnown: look.sighting !== null, boxes, alone: new Set() };
   }
@@ -147,7 +149,30 @@ export class Stage {
   drawStrip(player, planes) {
     this.isStripDue = false;
     const found = player.boxes.windows(player.models[0] ?? "").values();
-    this.strip.paint({ planes, loop: player.loop, found, filter: this.filter });
+    const isLookedAt = player.models.length > 0;
+    this.strip.paint({ planes, loop: player.loop, found, isLookedAt, filter: this.filter });
+    showEnds(player);
+    const rateHz = player.clock?.rateHz ?? 0;
+    const [low, high] = this.strip.scale.map((rate) => `${formatCount(Math.round(rate * rateHz))} /s`);
+    panels.setText("strip-low", this.strip.rates.length ? low : "");
+    panels.setText("strip-high", this.strip.rates.length ? high : "");
+  }
+
+  /**
+   * Say what is known about a plane: how much fires there, and what was found.
+   * @param {number} plane
+   */
+  wordsAt(plane) {
+    const { player } = this;
+    if (!player?.clock) return "";
+    const rate = this.strip.rateAt((plane + 0.5) / player.clock.planes) * player.clock.rateHz;
+    const words = Number.isNaN(rate) ? [] : [`${formatCount(Math.round(rate))} spikes/s`];
+    const model = player.model(player.models[0]);
+    if (model) {
+      const side = this.side(player, model, player.boxes.at(model, player.clock, plane));
+      words.push(side.isKnown || side.start === null ? this.words(side) : "not looked at yet");
+    }
+    return words.join(" · ");
   }
 
   /**

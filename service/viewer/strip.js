@@ -3,8 +3,20 @@
 import { visible } from "./boxes.js";
 import { fit, styleOf } from "./overlay.js";
 
-const MARK_HEIGHT = 5;
-const HEADROOM = 0.8; // of the height for the highest rate
+const MARK_HEIGHT = 6;
+const BASE = 3; // of the lowest rate; both in pixels of the page
+const LOWEST = 0.01;
+const HIGHEST = 0.99; // of all rates: the scale lies between
+const FLAT = 0.02; // rates that differ less are not blown up
+
+/**
+ * @typedef {object} Scene
+ * @property {number} planes
+ * @property {[number, number] | null} loop
+ * @property {Iterable<import("./types.js").Sighting>} found
+ * @property {boolean} isLookedAt whether anybody looks for objects at all
+ * @property {import("./types.js").Filter} filter
+ */
 
 export class Strip {
   /** @param {HTMLCanvasElement} canvas */
@@ -25,33 +37,41 @@ export class Strip {
   }
 
   /**
-   * @param {object} scene
-   * @param {number} scene.planes
-   * @param {[number, number] | null} scene.loop
-   * @param {Iterable<import("./types.js").Sighting>} scene.found
-   * @param {import("./types.js").Filter} scene.filter
+   * The rates at the lower and the upper edge, without the few that lie far off.
+   * @returns {[number, number]}
    */
-  paint({ planes, loop, found, filter }) {
+  get scale() {
+    const sorted = this.rates.filter((rate) => !Number.isNaN(rate)).sort((a, b) => a - b);
+    if (!sorted.length) return [0, 1];
+    const at = (/** @type {number} */ share) => sorted[Math.round(share * (sorted.length - 1))];
+    const [low, high] = [at(LOWEST), at(HIGHEST)];
+    const missing = Math.max(0, (FLAT * (low + high)) / 2 - (high - low), 1e-9 - high);
+    return [Math.max(0, low - missing / 2), high + missing / 2];
+  }
+
+  /**
+   * @param {number} share of the recording
+   * @returns {number} the rate there; NaN while it is not known
+   */
+  rateAt(share) {
+    return this.rates[Math.min(this.rates.length - 1, Math.floor(share * this.rates.length))] ?? NaN;
+  }
+
+  /** @param {Scene} scene */
+  paint(scene) {
     fit(this.canvas);
     const { width, height } = this.canvas;
     const context = this.canvas.getContext("2d");
     if (!context) return;
     const styles = getComputedStyle(this.canvas);
     context.clearRect(0, 0, width, height);
-    if (loop) {
+    if (scene.loop) {
       context.fillStyle = styles.getPropertyValue("--accent-soft");
-      const left = (loop[0] / planes) * width;
-      context.fillRect(left, 0, Math.max(2, ((loop[1] - loop[0]) / planes) * width), height);
+      const [left, right] = scene.loop.map((plane) => (plane / scene.planes) * width);
+      context.fillRect(left, 0, Math.max(2, right - left), height);
     }
     this.paintRates(context, styles.getPropertyValue("--quiet"));
-    const marks = MARK_HEIGHT * (window.devicePixelRatio || 1);
-    for (const sighting of found) {
-      const boxes = visible(sighting, filter);
-      if (!boxes.length) continue;
-      context.fillStyle = styleOf(boxes[0][5]).colour;
-      const left = (sighting.start / planes) * width;
-      context.fillRect(left, height - marks, Math.max(1, (sighting.count / planes) * width), marks);
-    }
+    if (scene.isLookedAt) this.paintFound(context, scene, styles.getPropertyValue("--quiet"));
   }
 
   /**
@@ -60,18 +80,62 @@ export class Strip {
    */
   paintRates(context, colour) {
     const { width, height } = this.canvas;
-    const ground = height - (MARK_HEIGHT + 3) * (window.devicePixelRatio || 1);
-    const most = Math.max(1e-9, ...this.rates.filter((rate) => !Number.isNaN(rate)));
-    context.fillStyle = colour;
-    context.globalAlpha = 0.4;
+    const ratio = window.devicePixelRatio || 1;
+    const ground = height - (MARK_HEIGHT + 3) * ratio;
+    const [low, high] = this.scale;
     const column = width / Math.max(1, this.rates.length);
-    context.beginPath();
-    this.rates.forEach((rate, index) => {
-      if (Number.isNaN(rate)) return;
-      const size = (rate / most) * ground * HEADROOM;
-      context.rect(index * column, ground - size, column + 0.5, size);
-    });
-    context.fill();
+    context.fillStyle = colour;
+    for (const [index, rate] of this.rates.entries()) {
+      if (Number.isNaN(rate)) continue;
+      const share = Math.max(0, Math.min(1, (rate - low) / (high - low)));
+      const size = (BASE + share * (ground / ratio - BASE - 4)) * ratio;
+      const [left, right] = [Math.floor(index * column), Math.floor((index + 1) * column)];
+      context.globalAlpha = 0.28;
+      context.fillRect(left, ground - size, right - left, size);
+      context.globalAlpha = 0.9;
+      context.fillRect(left, ground - size, right - left, ratio);
+    }
     context.globalAlpha = 1;
   }
+
+  /**
+   * Mark what was found; what was not looked at is hatched.
+   * @param {CanvasRenderingContext2D} context
+   * @param {Scene} scene
+   * @param {string} colour of the hatching
+   */
+  paintFound(context, { planes, found, filter }, colour) {
+    const { width, height } = this.canvas;
+    const size = MARK_HEIGHT * (window.devicePixelRatio || 1);
+    const top = height - size;
+    hatch(context, top, size, colour);
+    for (const sighting of found) {
+      const left = Math.floor((sighting.start / planes) * width);
+      const wide = Math.max(1, Math.floor(((sighting.start + sighting.count) / planes) * width) - left);
+      const boxes = visible(sighting, filter);
+      context.clearRect(left, top, wide, size);
+      if (!boxes.length) continue;
+      context.fillStyle = styleOf(boxes[0][5]).colour;
+      context.fillRect(left, top, wide, size);
+    }
+  }
+}
+
+/**
+ * @param {CanvasRenderingContext2D} context
+ * @param {number} top
+ * @param {number} size
+ * @param {string} colour
+ */
+function hatch(context, top, size, colour) {
+  context.beginPath();
+  for (let x = -size; x < context.canvas.width; x += size) {
+    context.moveTo(x, top + size);
+    context.lineTo(x + size, top);
+  }
+  context.strokeStyle = colour;
+  context.globalAlpha = 0.5;
+  context.lineWidth = size / MARK_HEIGHT;
+  context.stroke();
+  context.globalAlpha = 1;
 }

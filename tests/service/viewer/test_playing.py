@@ -150,3 +150,80 @@ def test_a_loop_runs_again_and_again(page: Page) -> None:
     assert 290 <= plane <= 300
     press(page, "No loop")
     expect(page.get_by_role("button", name="No loop")).to_be_disabled()
+
+
+def test_each_end_of_a_loop_is_shown_by_its_own_button(page: Page) -> None:
+    a, b = (page.get_by_role("button", name=f"Loop {name} here") for name in ("from", "up to"))
+    seek(page, 100)
+    a.click()
+    expect(a).to_have_attribute("aria-pressed", "true")
+    expect(b).to_have_attribute("aria-pressed", "false")
+    expect(page.locator("#handle-a")).to_be_visible()
+    expect(page.locator("#handle-b")).to_be_hidden()
+    expect(page.locator("#selection")).to_contain_text("MP4: planes 100 to 383")
+    seek(page, 50)
+    b.click()  # before its beginning: that gives way
+    expect(a).to_have_attribute("aria-pressed", "false")
+    expect(b).to_have_attribute("aria-pressed", "true")
+    expect(page.locator("#selection")).to_contain_text("MP4: planes 0 to 50")
+    press(page, "No loop")
+    expect(b).to_have_attribute("aria-pressed", "false")
+    expect(page.locator("#handle-b")).to_be_hidden()
+
+
+def test_the_ends_of_a_loop_are_dragged_on_the_strip(page: Page) -> None:
+    seek(page, 96)
+    press(page, "Loop from here")
+    strip, handle = page.locator("#seek").bounding_box(), page.locator("#handle-a").bounding_box()
+    assert strip is not None
+    assert handle is not None
+    page.mouse.move(handle["x"] + handle["width"] / 2, handle["y"] + 20)
+    page.mouse.down()
+    page.mouse.move(strip["x"] + strip["width"] / 2, handle["y"] + 20)
+    page.mouse.up()
+    expect(page.get_by_role("status")).to_contain_text(re.compile("Loop from plane 19[0-4] to 383"))
+    expect(page.locator("#clock-plane")).to_have_text("plane 96 of 384")  # which is left alone
+
+
+def test_the_strip_says_what_lies_under_the_pointer(page: Page) -> None:
+    strip = page.locator("#seek").bounding_box()
+    assert strip is not None
+    for name in ("high", "low"):
+        expect(page.locator(f"#strip-{name}")).to_have_text(re.compile(r"^[\d,]+ /s$"))
+    high, low = (
+        int(page.locator(f"#strip-{name}").inner_text()[:-3].replace(",", ""))
+        for name in ("high", "low")
+    )
+    assert 0 < low < high
+    page.mouse.move(strip["x"] + strip["width"] / 4, strip["y"] + 20)
+    hover = page.locator("#strip-hover")
+    expect(hover).to_contain_text(re.compile(r"plane 9[0-9] · 4\.\d+ ms · [\d,]+ spikes/s · 1 veh"))
+    page.mouse.move(strip["x"], strip["y"] - 200)
+    expect(hover).to_be_hidden()
+
+
+def test_the_strip_shows_how_rates_differ_and_what_was_not_looked_at(page: Page) -> None:
+    """Rates that differ by a tenth fill the height; a mark is hatched until it is looked at."""
+    script = """async () => {
+        const { Strip } = await import("/viewer/strip.js");
+        const canvas = Object.assign(document.createElement("canvas"), { style: "width: 100px" });
+        document.body.append(canvas);
+        canvas.style.height = "56px";
+        const context = canvas.getContext("2d", { willReadFrequently: true });
+        const strip = new Strip(canvas);
+        strip.add({ first: 0, columns: 2, rates: [0.30, 0.33] });
+        const filter = { confidence: 0.25, hidden: new Set() };
+        const found = [{ start: 0, count: 50, boxes: [] }];
+        strip.paint({ planes: 100, loop: null, found, isLookedAt: true, filter });
+        const filled = (x, top, bottom) => {
+            const { data } = context.getImageData(x, top, 8, bottom - top);
+            return data.filter((value, index) => index % 4 === 3 && value > 0).length / 8;
+        };
+        canvas.remove();
+        return [filled(20, 0, 47), filled(70, 0, 47), filled(20, 50, 56), filled(70, 50, 56)];
+    }"""
+    low, high, seen, unseen = page.evaluate(script)
+    assert low < 8
+    assert high > 35
+    assert seen == 0
+    assert unseen > 0
