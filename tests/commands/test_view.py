@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -54,6 +55,14 @@ def test_a_recording_is_served_in_place_until_the_command_is_told_to_stop(
 def test_what_is_not_there_is_refused_at_once() -> None:
     done = CliRunner().invoke(app, ["view", "nothing.dat", "--no-browser"])
     assert done.exit_code == 1
+
+
+def test_a_port_that_is_taken_is_refused_at_once(clip: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        done = CliRunner().invoke(app, ["view", str(clip), "--no-browser", "--port", str(port)])
+    assert done.exit_code == 1
+    assert f"cannot listen on 127.0.0.1:{port}" in "".join(done.output.split("\n"))
 
 
 def test_a_geometry_in_doubt_is_chosen_and_told_of(tmp_path: Path) -> None:

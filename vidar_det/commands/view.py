@@ -1,5 +1,6 @@
 """A recording comes in; a browser that shows it goes out, and a service behind it."""
 
+import socket
 import threading
 import webbrowser
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -41,6 +42,7 @@ def view_recording(
         VidarError: the recording cannot be opened, the weights not found, the port not taken.
     """
     settings = read_settings({**given, "models": tuple(weights) or default_models()})
+    check_port(settings.host, settings.port)
     placed = []
     if recording is not None:
         placed.append(prepare_recording(recording, options, settings.max_pixels))
@@ -58,6 +60,20 @@ def default_models() -> tuple[str, ...]:
     """
     others = [name for name in named_weights() if name != DEFAULT_MODEL]
     return (DEFAULT_MODEL, *others)[:MOST_MODELS]
+
+
+def check_port(host: str, port: int) -> None:
+    """Find out before anything is loaded whether somebody can listen there.
+
+    Raises:
+        OutputError: nobody can.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        socket.create_server((host, port), family=family).close()
+    except OSError as error:
+        words = "choose another --port, or leave it out for a free one"
+        raise OutputError(f"cannot listen on {host}:{port}: {error.strerror}; {words}") from error
 
 
 def free_folder(settings: Settings) -> Path:
