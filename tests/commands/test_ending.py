@@ -39,7 +39,10 @@ def test_a_signal_that_is_ignored_stays_so() -> None:
 
 
 def test_handlers_are_given_back_where_no_signal_came() -> None:
-    before = signal.getsignal(signal.SIGINT)
-    with EndingSignals():
-        assert signal.getsignal(signal.SIGINT) is not before
-    assert signal.getsignal(signal.SIGINT) is before
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with EndingSignals():
+            assert signal.getsignal(signal.SIGINT) is not signal.default_int_handler
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -70,11 +70,12 @@ def test_what_is_no_http_is_a_problem(server: Address, words: bytes) -> None:
 
 
 def test_what_is_no_http_is_logged_under_the_name_it_gave_itself(
-    server: Address, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, engine: ScriptedEngine, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, logger="vidar_det.service")
-    answer = talk(server, POST + b"X-Request-ID: mine\r\nContent-Length: -5\r\n\r\n")
-    talk(server, b"\x00")
+    with serving(tmp_path / "spool", engine, timeout_s=60) as server:
+        answer = talk(server, POST + b"X-Request-ID: mine\r\nContent-Length: -5\r\n\r\n")
+        talk(server, b"\x00")
     assert problem_of(answer)["request_id"] == "mine"
     first, second = (
         json.loads(record.getMessage())
