@@ -10,7 +10,7 @@ from service.clips import Clip
 from service.problems import Problem, to_problem
 from service.replay.link import Link
 from service.replay.lookout import LOWEST_SCORE, Lookout
-from service.replay.pictures import heat_palette
+from service.replay.pictures import heat_palette, most_interval_planes
 from service.replay.projector import Projector
 from service.replay.protocol import (
     MOST_PACKED_BYTES,
@@ -93,6 +93,7 @@ class ReplaySession:
             palette=heat_palette(),
             lowest_score=LOWEST_SCORE,
             most_packed_bytes=MOST_PACKED_BYTES,
+            most_interval_planes=most_interval_planes(recording),
         )
 
     async def _listen(self) -> None:

@@ -77,12 +77,15 @@ export class Clock {
   }
 
   /**
-   * Read what somebody typed: a plane, or a time with its unit.
+   * Read what somebody typed: a plane, or a time with its unit. A comma groups thousands, as the
+   * clock writes them, or is a decimal one.
    * @param {string} text
    * @returns {number | null} a plane
    */
   parse(text) {
-    const match = /^\s*([0-9]*\.?[0-9]+)\s*(us|µs|ms|s)?\s*$/i.exec(text);
+    const isGrouped = /^\s*[0-9]{1,3}(,[0-9]{3})+(\.[0-9]+)?\s*[a-zµ]*\s*$/i.test(text);
+    const plain = text.replaceAll(",", isGrouped ? "" : ".");
+    const match = /^\s*([0-9]*\.?[0-9]+)\s*(us|µs|ms|s)?\s*$/i.exec(plain);
     if (!match) return null;
     const value = Number(match[1]);
     if (!match[2]) return Number.isInteger(value) ? this.clamp(value) : null;

@@ -1,6 +1,6 @@
 // Buttons, sliders and keys are bound to what they stand for.
 
-import { formatCount, speedOfPlace } from "./clock.js";
+import { formatCount, placeOfSpeed, SPEED_STEPS, speedOfPlace } from "./clock.js";
 import { Loop } from "./loop.js";
 import { bindMarks } from "./marks.js";
 import { element, input, select } from "./panels.js";
@@ -48,8 +48,15 @@ export function bind(desk) {
   element("goto-form").addEventListener("submit", (event) => {
     event.preventDefault();
     const plane = desk.player()?.clock?.parse(input("goto").value) ?? null;
-    if (plane === null) desk.say("Wanted a plane such as 1200, or a time such as 12.5 ms");
-    else seek(plane);
+    if (plane === null) {
+      desk.say("Wanted a plane such as 1,200, or a time such as 12.5 ms");
+      return;
+    }
+    input("goto").blur(); // the keys are the play head's again
+    seek(plane);
+  });
+  input("goto").addEventListener("keydown", (event) => {
+    if (event.key === "Escape") input("goto").blur();
   });
 
   /** @type {import("./shortcuts.js").Shortcut[]} */
@@ -72,7 +79,7 @@ export function bind(desk) {
     { key: "t", shown: "t", words: "trails", run: () => flick("show-trails") },
     { key: "d", shown: "d", words: "pause on detection", run: () => flick("pause-on-detection") },
     { key: "f", shown: "f", words: "follow the end", run: () => flick("follow") },
-    { key: "?", shown: "?", words: "these keys", run: showHelp },
+    { key: "?", shown: "?", words: "these keys", run: showHelp, isAlways: true },
   ];
   describe(element("keys"), shortcuts);
   listen(shortcuts, () => desk.player() !== null);
@@ -125,8 +132,10 @@ function bindChoices(desk) {
  * @param {number} change in places of the slider
  */
 function changeSpeed(desk, change) {
-  const place = Math.max(0, Math.min(100, Number(input("speed").value) + change));
-  desk.player()?.set({ speed: speedOfPlace(place) });
+  const player = desk.player();
+  if (!player) return;
+  const place = Math.max(0, Math.min(SPEED_STEPS, placeOfSpeed(player.speed) + change));
+  player.set({ speed: speedOfPlace(place) });
 }
 
 /**

@@ -86,7 +86,7 @@ export async function savePng(scenes, words, name) {
 export async function saveMp4(player, filter, name) {
   const { start, planes } = filmSelection(player);
   const step = Math.max(1, Math.ceil(planes / FILM_FRAMES));
-  const shown = { start, planes, step, view: player.view, window: player.window };
+  const shown = { start, planes, step, view: player.view, window: player.shownWindow };
   const { classes, ...wanted } = asked(player, filter);
   const boxes = classes.length ? { ...wanted, classes: named(player, classes) } : { boxes: "false" };
   const query = { ...shown, ...boxes };

@@ -27,7 +27,7 @@ let restTimer = 0;
 /** @param {string} sentence to be read above everything; an empty one takes it away */
 function complain(sentence) {
   element("notice").hidden = !sentence;
-  setText("notice", sentence ? capitalised(sentence) : "");
+  setText("notice-words", sentence ? capitalised(sentence) : "");
 }
 
 /** @param {string} sentence for the status line; an empty one tells where the play head is */
@@ -36,7 +36,9 @@ function say(sentence) {
   if (!sentence && player?.clock) {
     const time = formatTime(player.clock.seconds(player.plane));
     const place = `plane ${formatCount(player.plane)}, ${time}`;
-    words = `${player.isPlaying ? "Playing from" : "At"} ${place}: ${foundWords(player)}`;
+    const isAtEnd = player.plane === player.clock.planes - 1 && !player.isFollowing;
+    const where = isAtEnd ? "At the end," : "At";
+    words = player.isPlaying ? `Playing from ${place}` : `${where} ${place}: ${foundWords(player)}`;
   }
   setText("status", capitalised(words));
 }
@@ -45,11 +47,11 @@ function say(sentence) {
  * Say what a picture shows: the recording, the moment, the view.
  * @param {Player} player
  */
-function momentWords({ introduction, clock, moment, view, window }) {
+function momentWords({ introduction, clock, moment, view, shownWindow }) {
   const words = [introduction?.clip.name ?? "", `plane ${formatCount(moment)}`];
   if (clock) words.push(formatTime(clock.seconds(moment)));
   const shown = panels.select("view").selectedOptions[0]?.text ?? view;
-  words.push(view === "raw" ? shown : `${shown}, ${formatCount(window)} planes`);
+  words.push(view === "raw" ? shown : `${shown}, ${formatCount(shownWindow)} planes`);
   return words.filter(Boolean).join("  ·  ");
 }
 
@@ -97,8 +99,7 @@ function showSelection() {
   if (!player?.clock) return;
   const [film, told] = [filmSelection(player), documentSelection(player)];
   const document = told ? panels.planesWords(told.start, told.planes) : "no whole window";
-  const hint = player.loop ? "" : " A and B choose others.";
-  setText("selection", `MP4: ${panels.planesWords(film.start, film.planes)}. JSON: ${document}.${hint}`);
+  setText("selection", `MP4: ${panels.planesWords(film.start, film.planes)}\nJSON: ${document}`);
 }
 
 function showFacts() {
@@ -126,6 +127,7 @@ function showClasses() {
 function filterChanged() {
   setText("confidence-value", filter.confidence.toFixed(2));
   stage.redraw(true);
+  if (!player?.isPlaying) rest();
 }
 
 function introduced() {
@@ -267,12 +269,16 @@ bind({
   move,
   say,
   filterChanged,
-  modelsChanged: showClasses,
+  modelsChanged: () => {
+    showClasses();
+    filterChanged();
+  },
   redraw: () => stage.redraw(),
   wordsAt: (plane) => stage.wordsAt(plane),
   filter,
 });
 onClick("theme-button", changeTheme);
+onClick("notice-close", () => complain(""));
 onClick("geometry-button", () => void correctGeometry());
 onClick("save-png", () => void save((shown, name) => savePng(stage.scenes(), momentWords(shown), name)));
 onClick("save-mp4", () => void save((shown, name) => saveMp4(shown, filter, name)));

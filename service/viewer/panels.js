@@ -9,6 +9,8 @@ import { labelOf, styleOf } from "./overlay.js";
  * @typedef {import("./player.js").Player} Player
  */
 
+const MOST_WINDOW = 1024; // planes that the slider goes up to
+
 /** @param {string} id */
 export function element(id) {
   return /** @type {HTMLElement} */ (document.getElementById(id));
@@ -138,13 +140,14 @@ function showWindow(player) {
   const { clock } = player;
   if (!clock) return;
   const slider = input("window");
-  const most = String(Math.min(1024, clock.planes));
-  if (slider.max !== most) slider.max = most;
-  slider.value = String(player.window);
+  const mostIntervals = player.introduction?.most_interval_planes ?? MOST_WINDOW;
+  const most = Math.min(player.view === "tfi" ? mostIntervals : MOST_WINDOW, clock.planes);
+  if (slider.max !== String(most)) slider.max = String(most);
+  const planes = player.shownWindow;
+  slider.value = String(planes);
   slider.disabled = player.view === "raw";
-  const words = `${player.window} = ${((player.window / clock.rateHz) * 1e3).toFixed(2)} ms`;
-  setText("window-value", words);
-  slider.setAttribute("aria-valuetext", `${player.window} planes`);
+  setText("window-value", `${planes} = ${((planes / clock.rateHz) * 1e3).toFixed(2)} ms`);
+  slider.setAttribute("aria-valuetext", `${planes} planes`);
 }
 
 /**

@@ -22,7 +22,7 @@ export function filesOf(dropped) {
   for (const item of dropped.items) {
     const entry = item.webkitGetAsEntry?.();
     if (!entry?.isDirectory) continue;
-    throw refusal(`“${entry.name}” is a folder; look at it with: vidar-det view ${entry.name}`);
+    throw refusal(`“${entry.name}” is a folder and cannot be sent; vidar-det view ${entry.name} shows it.`);
   }
   return [...dropped.files];
 }

@@ -3,7 +3,6 @@
 /** @typedef {import("./types.js").View} View */
 
 export const GAMMA = 2.2;
-export const MOST_INTERVAL_PLANES = 512;
 
 /**
  * The planes that a picture of one moment counts; as `span_around` of the service.
@@ -16,8 +15,7 @@ export const MOST_INTERVAL_PLANES = 512;
 export function spanAround(clock, view, plane, window) {
   if (view === "raw") return [plane, 1];
   const [first, last] = clock.runAround(plane);
-  const most = view === "tfi" ? MOST_INTERVAL_PLANES : window;
-  const count = Math.min(window, most, last - first);
+  const count = Math.min(window, last - first);
   const start = Math.min(Math.max(first, plane - Math.floor(count / 2)), last - count);
   return [start, count];
 }

@@ -99,6 +99,12 @@ export class Player {
     return this.screen.picture?.plane ?? this.plane;
   }
 
+  /** The planes that a picture counts: by intervals, no more than the service takes. */
+  get shownWindow() {
+    const most = this.introduction?.most_interval_planes ?? this.window;
+    return this.view === "tfi" ? Math.min(this.window, most) : this.window;
+  }
+
   /** @returns {[number, number] | null} */
   get loop() {
     return this.clock && this.ends.range(this.clock.planes);
@@ -140,7 +146,7 @@ export class Player {
       this.isPlaying = false;
       if (this.clock) this.plane = this.clock.planes - 1;
       this.settle();
-      this.hooks.onSay("End of the recording.");
+      this.hooks.onSay("");
       this.hooks.onState();
     }
   }
@@ -186,7 +192,7 @@ export class Player {
       playing: this.isPlaying,
       speed: this.speed,
       view: this.view,
-      window: this.window,
+      window: this.shownWindow,
       models: this.models,
       loop: this.loop,
       follow: this.isFollowing,
@@ -234,7 +240,7 @@ export class Player {
   /** Draw the moment from planes that are here, if they are. */
   drawHere() {
     if (!this.clock) return false;
-    const isDrawn = this.screen.draw(this.clock, this.view, this.plane, this.window, this.look);
+    const isDrawn = this.screen.draw(this.clock, this.view, this.plane, this.shownWindow, this.look);
     if (isDrawn) this.hooks.onPicture();
     return isDrawn;
   }
@@ -245,7 +251,7 @@ export class Player {
     this.settleTimer = window.setTimeout(() => {
       if (this.isPlaying || !this.clock || !this.introduction) return;
       const { clip, most_packed_bytes: most } = this.introduction;
-      const [start, count] = spanAround(this.clock, this.view, this.plane, this.window);
+      const [start, count] = spanAround(this.clock, this.view, this.plane, this.shownWindow);
       const first = Math.max(0, start - MARGIN_PLANES);
       const last = Math.min(this.clock.planes, start + count + MARGIN_PLANES);
       const bytes = (last - first) * Math.ceil(clip.width / 8) * clip.height;

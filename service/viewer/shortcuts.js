@@ -6,6 +6,7 @@
  * @property {string} shown
  * @property {string} words
  * @property {() => void} run
+ * @property {boolean} [isAlways] even where nothing is played
  */
 
 /**
@@ -15,13 +16,14 @@
 export function listen(shortcuts, isActive) {
   const byKey = new Map(shortcuts.map((one) => [one.key, one]));
   document.addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey || !isActive()) return;
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
     const isArrow = event.key.startsWith("Arrow");
     const name = event.shiftKey && isArrow ? `Shift+${event.key}` : event.key;
     const shortcut = byKey.get(name);
     if (!shortcut || belongsTo(event.target, event.key)) return;
+    if (!shortcut.isAlways && !isActive()) return;
     event.preventDefault();
-    shortcut.run();
+    if (!event.repeat || isArrow || /^[,.]$/.test(event.key)) shortcut.run(); // others switch
   });
 }
 

@@ -3,6 +3,8 @@
 import { address, call, Refusal } from "./api.js";
 import { PICTURE } from "./protocol.js";
 
+const [MOST_INTERVAL_PLANES, MOST_INTERVAL_BYTES] = [512, 64 << 20]; // as the service's
+
 export class StillTransport {
   /**
    * @param {string} clipId
@@ -23,8 +25,11 @@ export class StillTransport {
       if (this.isClosed) return;
       const clip = { ...note.clip, id: note.id, name: note.name, holes: [], warnings: note.warnings };
       this.listener.onOpen();
+      const most = Math.floor(MOST_INTERVAL_BYTES / (clip.width * clip.height));
+      const intervals = { most_interval_planes: Math.max(1, Math.min(MOST_INTERVAL_PLANES, most)) };
       const known = { models: [], white: 1, palette: [], lowest_score: 0.05, most_packed_bytes: 0 };
-      this.listener.onMessage({ type: "clip", clip: { ...clip, is_in_place: false }, ...known });
+      const introduction = { clip: { ...clip, is_in_place: false }, ...known, ...intervals };
+      this.listener.onMessage({ type: "clip", ...introduction });
     } catch (error) {
       this.listener.onEnd(problemOf(error));
     }

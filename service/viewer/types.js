@@ -32,6 +32,7 @@
  * @property {[number, number, number][]} palette
  * @property {number} lowest_score
  * @property {number} most_packed_bytes
+ * @property {number} most_interval_planes that a picture by intervals counts
  *
  * @typedef {object} Frame a binary message
  * @property {number} kind 1 = JPEG, 2 = packed planes

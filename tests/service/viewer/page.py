@@ -62,11 +62,11 @@ def loop(page: Page, first: int, last: int) -> None:
     press(page, "Loop from here")
 
 
-def smooth_clip(path: Path, width: int = 400, height: int = 250) -> Path:
+def smooth_clip(path: Path, width: int = 400, height: int = 250, count: int = 128) -> Path:
     """A recording that shows a picture: brighter to the right, darker below."""
     light = np.linspace(0.1, 0.9, width)[None, :] * np.linspace(1, 0.2, height)[:, None]
-    planes = np.random.default_rng(0).random((128, height, width)) < light
-    path.write_bytes(np.packbits(planes.reshape(128, -1), axis=1, bitorder="little").tobytes())
+    planes = np.random.default_rng(0).random((count, height, width)) < light
+    path.write_bytes(np.packbits(planes.reshape(count, -1), axis=1, bitorder="little").tobytes())
     return path
 
 

@@ -28,6 +28,20 @@ def test_confidence_and_classes_act_at_once(page: Page) -> None:
     expect(rows(page)).to_have_count(2)
 
 
+def test_the_status_line_tells_what_the_filter_lets_through(page: Page) -> None:
+    status = page.get_by_role("status")
+    seek(page, 140)
+    expect(status).to_have_text("At plane 140, 7.000 ms: 1 person, 1 vehicle.")
+    page.get_by_role("slider", name="Confidence").fill("0.5")
+    expect(status).to_have_text("At plane 140, 7.000 ms: 1 vehicle.")
+    page.get_by_role("checkbox", name="vehicle").uncheck()
+    expect(status).to_have_text("At plane 140, 7.000 ms: nothing found.")
+    page.get_by_role("slider", name="Seek").fill("383")
+    expect(status).to_have_text("At the end, plane 383, 19.150 ms: nothing found.")
+    page.get_by_role("checkbox", name="vehicle").check()
+    expect(status).to_have_text("At the end, plane 383, 19.150 ms: 1 vehicle.")
+
+
 def test_two_models_stand_side_by_side_and_differences_are_shown(page: Page) -> None:
     seek(page, 140)
     page.get_by_role("combobox", name="Compare").select_option("half")

@@ -1,15 +1,20 @@
 """What somebody plays, seeks and steps through."""
 
 import re
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
 
+from service.in_place import prepare_recording
 from tests.service.replay.conftest import Serve
 from tests.service.viewer.conftest import Open
-from tests.service.viewer.page import is_dark, press, seek
+from tests.service.viewer.page import is_dark, press, seek, smooth_clip
+from vidar_det.spikes.sidecar import RecordingOptions
 
 pytestmark = pytest.mark.browser
+
+SMALL = RecordingOptions(width=80, height=40, layout="plain")
 
 
 def test_every_control_has_the_name_it_is_promised_under(page: Page) -> None:
@@ -66,7 +71,14 @@ def test_a_link_opens_at_its_moment(serve: Serve, visit: Open) -> None:
 
 
 @pytest.mark.parametrize(
-    ("typed", "shown"), [("77", "plane 77"), ("12.5 ms", "plane 250"), ("0.01s", "plane 200")]
+    ("typed", "shown"),
+    [
+        ("77", "plane 77"),
+        ("12.5 ms", "plane 250"),
+        ("12,5 ms", "plane 250"),
+        ("0.01s", "plane 200"),
+        ("0,000,250", "plane 250"),
+    ],
 )
 def test_a_plane_or_a_time_can_be_typed(page: Page, typed: str, shown: str) -> None:
     page.get_by_role("textbox", name="Go to").fill(typed)
@@ -102,6 +114,21 @@ def test_every_view_shows_a_picture_still_and_running(page: Page, view: str) -> 
     expect(page.get_by_role("timer", name="Clock")).not_to_contain_text("plane 150 of")
     assert not is_dark(page)
     assert page.locator("#legend").is_visible() == (view == "heat")
+
+
+def test_the_window_is_never_longer_than_what_a_picture_counts(
+    serve: Serve, visit: Open, tmp_path: Path
+) -> None:
+    placed = prepare_recording(smooth_clip(tmp_path / "long.dat", 80, 40, 1000), SMALL)
+    page = visit(f"http://{serve([placed])}/#clip={placed.clip_id}")
+    slider = page.get_by_role("slider", name="Window")
+    slider.fill("1000")
+    expect(page.locator("#window-value")).to_have_text("1000 = 50.00 ms")
+    page.get_by_role("combobox", name="View").select_option("tfi")
+    expect(page.locator("#window-value")).to_have_text("512 = 25.60 ms")
+    expect(slider).to_have_attribute("max", "512")
+    page.get_by_role("combobox", name="View").select_option("tfp")
+    expect(page.locator("#window-value")).to_have_text("1000 = 50.00 ms")
 
 
 def test_the_page_draws_from_bits_what_the_service_draws(page: Page) -> None:

@@ -75,9 +75,7 @@ def test_what_is_filtered_out_is_not_saved(page: Page) -> None:
 
 def test_a_document_tells_of_the_windows_that_the_page_shows(page: Page) -> None:
     loop(page, 70, 150)
-    expect(page.locator("#selection")).to_have_text(
-        "MP4: planes 70 to 150. JSON: planes 64 to 191."
-    )
+    expect(page.locator("#selection")).to_have_text("MP4: planes 70 to 150 JSON: planes 64 to 191")
     told = json.loads(saved(page, "JSON"))
     assert [one["plane_start"] for one in told["images"]] == [64, 128]
     for image, start in enumerate((64, 128)):
