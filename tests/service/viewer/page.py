@@ -1,10 +1,58 @@
 """The viewer's page as tests use it."""
 
+import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from playwright.sync_api import Page, expect
+
+from tests.service.replay.conftest import PATIENCE_S
+
+RECORDER = """(() => {
+    const proto = CanvasRenderingContext2D.prototype;
+    window.painted = {};
+    for (const name of ["drawImage", "strokeRect", "stroke", "fillText"]) {
+        const original = proto[name];
+        proto[name] = function (...given) {
+            if (name === "drawImage") window.painted[this.canvas.id] = [];
+            const plain = given.filter((one) => typeof one !== "object");
+            window.painted[this.canvas.id]?.push([name, this.strokeStyle, this.lineWidth, plain]);
+            return original.apply(this, given);
+        };
+    }
+})()"""
+"""What was painted since the last picture, by canvas; to be run before the page is."""
+
+COLOURS = ("#56b4e9", "#e69f00", "#f0e442")
+
+
+def painted(page: Page, name: str, canvas: str = "canvas-a") -> list[Any]:
+    """What one kind of call has painted over the picture that is shown."""
+    calls = page.evaluate("canvas => window.painted[canvas] ?? []", canvas)
+    return [call[1:] for call in calls if call[0] == name]
+
+
+def wait_for_painted(page: Page, name: str, count: int) -> list[Any]:
+    """Wait until so many calls of one kind paint over the picture that is shown."""
+    end = time.monotonic() + PATIENCE_S
+    while len(found := painted(page, name)) != count:
+        assert time.monotonic() < end, f"found {len(found)} of {name}, wanted {count}"
+        page.wait_for_timeout(50)
+    return found
+
+
+def stroked_boxes(
+    page: Page, width: int, height: int, canvas: str = "canvas-a"
+) -> list[tuple[int, list[float]]]:
+    """The boxes that are drawn on a canvas: index of the class, and ``xywh`` in the recording."""
+    size = page.locator(f"#{canvas}").evaluate("one => [one.width, one.height]")
+    scale = min(size[0] / width, size[1] / height)
+    return [
+        (COLOURS.index(colour), [side / scale for side in rect])
+        for colour, _, rect in painted(page, "strokeRect", canvas)
+        if colour in COLOURS
+    ]
 
 
 def rows(page: Page) -> Any:

@@ -1,6 +1,7 @@
 """What somebody sees of detections: boxes, tracks, two models side by side."""
 
 import json
+import re
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -8,7 +9,16 @@ from playwright.sync_api import Page, expect
 from tests.service.replay.conftest import Serve
 from tests.service.replay.engine import boxes_of
 from tests.service.viewer.conftest import Open
-from tests.service.viewer.page import is_dark, press, rows, seek
+from tests.service.viewer.page import (
+    RECORDER,
+    is_dark,
+    painted,
+    press,
+    rows,
+    seek,
+    stroked_boxes,
+    wait_for_painted,
+)
 from vidar_det import load_detector, open_recording
 from vidar_det.detections.coco import results_of
 from vidar_det.detector.predictor import Thresholds
@@ -118,19 +128,50 @@ def test_what_appears_is_a_new_track_or_more_of_a_class(
     assert page.evaluate(script, [before, now]) is appears
 
 
-def test_boxes_on_the_page_are_those_of_predict(serve: Serve, visit: Open) -> None:
-    detector, recording = load_detector("nano"), open_recording("data/demo.dat")
-    page = visit(f"http://{serve(engine=None)}/#clip=demo")
-    expect(page.locator("#caption-a")).to_contain_text("nano")
-    for window, found in detector.stream(recording, thresholds=Thresholds(conf=0.25)):
-        seek(page, window.start + 64)
-        expect(page.get_by_role("status")).to_contain_text(f"plane {window.start + 64}")
-        expect(page.get_by_role("status")).not_to_contain_text("looking")
-        expect(rows(page)).to_have_count(len(found))
-        shown = [json.loads(row.get_attribute("data-box")) for row in rows(page).all()]
-        wanted = results_of(found, 0)
-        assert [box[:4] for box in shown] == [one["bbox"] for one in wanted]
-        assert [box[4:6] for box in shown] == [[one["score"], one["category_id"]] for one in wanted]
+def test_boxes_on_both_sides_are_those_of_predict(serve: Serve, visit: Open) -> None:
+    recording = open_recording("data/demo.dat")
+    page = visit("about:blank")
+    page.add_init_script(RECORDER)
+    page.goto(f"http://{serve(engine=None, models=('nano', 'small'))}/#clip=demo")
+    page.get_by_role("combobox", name="Compare").select_option("small")
+    windows = {
+        name: list(load_detector(name).stream(recording, thresholds=Thresholds(conf=0.25)))
+        for name in ("nano", "small")
+    }
+    for number, (window, _) in enumerate(windows["nano"]):
+        plane = window.start + 64
+        page.get_by_role("slider", name="Seek").fill(str(plane))
+        for canvas, name in (("canvas-a", "nano"), ("canvas-b", "small")):
+            wanted = results_of(windows[name][number][1], 0)
+            told = page.locator(f"#found tbody tr[data-model={name}]")
+            expect(page.locator(f"#{canvas}")).to_have_attribute("data-plane", str(plane))
+            expect(page.locator(f"#{canvas}")).not_to_have_attribute(
+                "aria-label", re.compile("looking")
+            )
+            expect(told).to_have_count(len(wanted))
+            shown = [json.loads(row.get_attribute("data-box"))[:6] for row in told.all()]
+            assert shown == [[*one["bbox"], one["score"], one["category_id"]] for one in wanted]
+            drawn = stroked_boxes(page, 256, 160, canvas)[::-1]  # the surest on top
+            assert [index for index, _ in drawn] == [one["category_id"] - 1 for one in wanted]
+            for (_, box), one in zip(drawn, wanted, strict=True):
+                assert box == pytest.approx(one["bbox"], abs=0.01)
+
+
+def test_labels_and_trails_are_drawn_where_they_are_wanted(serve: Serve, visit: Open) -> None:
+    page = visit("about:blank")
+    page.add_init_script(RECORDER)
+    page.goto(f"http://{serve()}/#clip=demo")
+    expect(rows(page)).to_have_count(1)
+    seek(page, 200)
+    wait_for_painted(page, "stroke", 1)  # the vehicle's trail: the person has come but now
+    labels = [text for *_, (text, *_) in painted(page, "fillText")]
+    assert labels == ["vehicle 0.90 #1", "person 0.40 #2"]
+    page.get_by_role("checkbox", name="Labels").uncheck()
+    wait_for_painted(page, "fillText", 0)
+    wait_for_painted(page, "stroke", 1)
+    page.get_by_role("checkbox", name="Trails").uncheck()
+    wait_for_painted(page, "stroke", 0)
+    assert len(stroked_boxes(page, 256, 160)) == 2
 
 
 def test_vehicles_are_where_they_were_written_down(page: Page) -> None:

@@ -96,6 +96,20 @@ def test_no_words_are_cut_off(page: Page) -> None:
     assert page.evaluate(script) == []
 
 
+def test_the_theme_is_changed_and_kept(serve: Serve, visit: Open) -> None:
+    page = visit(f"http://{serve()}/", color_scheme="dark")
+    ground = "() => getComputedStyle(document.body).backgroundColor"
+    dark = page.evaluate(ground)
+    press(page, "Change theme")
+    expect(page.locator("html")).to_have_attribute("data-theme", "light")
+    light = page.evaluate(ground)
+    assert light != dark
+    page.reload()
+    assert page.evaluate(ground) == light
+    press(page, "Change theme")
+    assert page.evaluate(ground) == dark
+
+
 def test_nothing_is_fetched_from_elsewhere(serve: Serve, visit: Open) -> None:
     address = serve()
     page = visit("about:blank")
