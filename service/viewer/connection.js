@@ -20,6 +20,9 @@ export class Connection {
     this.hasHeard = false;
     this.isAsking = false;
     this.isClosed = false;
+    this.owed = 0;
+    this.seen = () => this.repay();
+    document.addEventListener("visibilitychange", this.seen);
     /** @type {import("./transport.js").Listener} */
     this.heard = {
       ...listener,
@@ -41,6 +44,7 @@ export class Connection {
 
   opened() {
     this.isOpen = true;
+    this.owed = 0;
     if (!this.isStill) this.words = "";
     this.listener.onOpen();
   }
@@ -77,13 +81,25 @@ export class Connection {
     void this.way?.send(command);
   }
 
-  /** @param {number} count */
+  /**
+   * Allow pictures more; while nobody looks at the page, the service may rest.
+   * @param {number} count
+   */
   grant(count) {
-    this.way?.grant(count);
+    this.owed += count;
+    this.repay();
+  }
+
+  /** Grant what was held back while the page was hidden. */
+  repay() {
+    if (document.hidden || !this.owed) return;
+    this.way?.grant(this.owed);
+    this.owed = 0;
   }
 
   close() {
     this.isClosed = true;
+    document.removeEventListener("visibilitychange", this.seen);
     this.way?.close();
   }
 }

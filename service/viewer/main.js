@@ -3,14 +3,14 @@
 import { readAddress, writeAddress } from "./address.js";
 import { Appearance } from "./appearance.js";
 import { capitalised, listGeometries, Refusal, settleGeometry } from "./api.js";
-import { formatCount, formatTime } from "./clock.js";
 import { bind, onClick } from "./controls.js";
-import { documentSelection, filmSelection, saveJson, saveMp4, savePng } from "./exports.js";
+import { saveJson, saveMp4, savePng } from "./exports.js";
 import { askGeometry } from "./geometry.js";
 import * as panels from "./panels.js";
 import { Player } from "./player.js";
 import { Shelf } from "./shelf.js";
 import { Stage } from "./stage.js";
+import { momentWords, say, sayWhere, showFacts, showSelection } from "./status.js";
 
 const { element, input, setText } = panels;
 const REST_MS = 250;
@@ -28,37 +28,6 @@ let restTimer = 0;
 function complain(sentence) {
   element("notice").hidden = !sentence;
   setText("notice-words", sentence ? capitalised(sentence) : "");
-}
-
-/** @param {string} sentence for the status line; an empty one tells where the play head is */
-function say(sentence) {
-  let words = sentence;
-  if (!sentence && player?.clock) {
-    const time = formatTime(player.clock.seconds(player.plane));
-    const place = `plane ${formatCount(player.plane)}, ${time}`;
-    const isAtEnd = player.plane === player.clock.planes - 1 && !player.isFollowing;
-    const where = isAtEnd ? "At the end," : "At";
-    words = player.isPlaying ? `Playing from ${place}` : `${where} ${place}: ${foundWords(player)}`;
-  }
-  setText("status", capitalised(words));
-}
-
-/**
- * Say what a picture shows: the recording, the moment, the view.
- * @param {Player} player
- */
-function momentWords({ introduction, clock, moment, view, shownWindow }) {
-  const words = [introduction?.clip.name ?? "", `plane ${formatCount(moment)}`];
-  if (clock) words.push(formatTime(clock.seconds(moment)));
-  const shown = panels.select("view").selectedOptions[0]?.text ?? view;
-  words.push(view === "raw" ? shown : `${shown}, ${formatCount(shownWindow)} planes`);
-  return words.filter(Boolean).join("  ·  ");
-}
-
-/** @param {Player} player */
-function foundWords(player) {
-  if (player.moment === player.plane) return stage.words(stage.sides()[0]);
-  return player.connection.isOpen ? "no picture yet" : "no picture while the service is gone";
 }
 
 /** Stop where something comes into sight. */
@@ -80,8 +49,8 @@ function rest(isMoving = false) {
   restTimer = window.setTimeout(() => {
     restTimer = 0;
     if (!player?.introduction || !player.clock) return;
-    showSelection();
-    say("");
+    showSelection(player);
+    sayWhere(player, stage);
     writeAddress(player.introduction.clip.id, player.clock.seconds(player.plane));
   }, REST_MS);
 }
@@ -94,27 +63,12 @@ function move(action) {
   rest(true);
 }
 
-/** Say which planes would be saved. */
-function showSelection() {
-  if (!player?.clock) return;
-  const [film, told] = [filmSelection(player), documentSelection(player)];
-  const document = told ? panels.planesWords(told.start, told.planes) : "no whole window";
-  setText("selection", `MP4: ${panels.planesWords(film.start, film.planes)}\nJSON: ${document}`);
-}
-
-function showFacts() {
-  if (!player?.introduction || !player.clock) return;
-  const { width, height, layout, rate_hz: rate } = player.introduction.clip;
-  const length = `${formatCount(player.clock.planes)} planes at ${formatCount(rate)} Hz`;
-  setText("facts", `${width} × ${height} · ${length} · ${layout}`);
-}
-
 function showState() {
   if (!player) return;
-  showFacts();
+  showFacts(player);
   panels.showSettings(player);
   panels.showConnection(player);
-  showSelection();
+  showSelection(player);
   element("side-b").hidden = player.models.length < 2;
   stage.redraw(true);
 }
@@ -176,7 +130,7 @@ const hooks = {
     stage.redraw();
   },
   onPlay: () => player && appearance.start(player),
-  onSay: say,
+  onSay: (sentence) => (sentence || !player ? say(sentence) : sayWhere(player, stage)),
   onEnd: ended,
 };
 
@@ -241,7 +195,7 @@ async function save(action) {
     await action(player, `${clip.replace(/\.[^.]*$/, "")}-${player.moment}`);
     say("Saved");
   } catch (error) {
-    say("");
+    if (player) sayWhere(player, stage);
     fail(error);
   }
 }

@@ -7,12 +7,10 @@ import { BoxStore } from "./boxes.js";
 import { Clock } from "./clock.js";
 import { Connection } from "./connection.js";
 import { Loop } from "./loop.js";
-import { spanAround } from "./planes.js";
 import { Screen } from "./screen.js";
+import { Supply } from "./supply.js";
 
 const FPS = 60;
-const SETTLE_MS = 120;
-const MARGIN_PLANES = 64; // fetched beside those that are shown, for the next steps
 
 /**
  * @typedef {import("./types.js").View} View
@@ -60,10 +58,7 @@ export class Player {
     this.generation = 0;
     this.sought = 0;
     this.acknowledged = -1;
-    this.settleTimer = 0;
-    this.owed = 0;
-    this.seen = () => this.repay();
-    document.addEventListener("visibilitychange", this.seen);
+    this.supply = new Supply(this);
     this.connection = new Connection(clipId, {
       onOpen: () => this.opened(),
       onMessage: (message) => this.hear(message),
@@ -74,8 +69,7 @@ export class Player {
   }
 
   close() {
-    window.clearTimeout(this.settleTimer);
-    document.removeEventListener("visibilitychange", this.seen);
+    this.supply.stop();
     this.connection.close();
   }
 
@@ -115,7 +109,6 @@ export class Player {
   }
 
   opened() {
-    this.owed = 0;
     this.isPlaying = this.resumes;
     this.resumes = false;
     if (this.introduction) {
@@ -145,7 +138,7 @@ export class Player {
     else if (message.type === "ended" && message.generation === this.generation) {
       this.isPlaying = false;
       if (this.clock) this.plane = this.clock.planes - 1;
-      this.settle();
+      this.supply.settle();
       this.hooks.onSay("");
       this.hooks.onState();
     }
@@ -199,7 +192,7 @@ export class Player {
       fps: FPS,
       picture,
     });
-    if (!this.isPlaying) this.settle();
+    if (!this.isPlaying) this.supply.settle();
   }
 
   /** @param {import("./types.js").Frame} frame */
@@ -208,23 +201,13 @@ export class Player {
       if (!this.isPlaying) this.drawHere();
       return;
     }
-    if (document.hidden) {
-      this.owed += 1; // nobody looks: the service may rest
-      return;
-    }
-    const source = this.isStale ? null : await this.screen.develop(frame, this.look);
+    const isUnseen = this.isStale || document.hidden;
+    const source = isUnseen ? null : await this.screen.develop(frame, this.look);
     this.connection.grant(1);
     if (!source || this.isStale) return;
     this.screen.show(source, frame.view, frame.plane);
     if ((this.isPlaying || this.isFollowing) && !this.isScrubbing) this.plane = frame.plane;
     this.hooks.onPicture();
-  }
-
-  /** Grant what was held back while the page was hidden. */
-  repay() {
-    if (document.hidden || !this.owed) return;
-    this.connection.grant(this.owed);
-    this.owed = 0;
   }
 
   /** Whether pictures on their way are older than what was asked for last. */
@@ -243,23 +226,6 @@ export class Player {
     const isDrawn = this.screen.draw(this.clock, this.view, this.plane, this.shownWindow, this.look);
     if (isDrawn) this.hooks.onPicture();
     return isDrawn;
-  }
-
-  /** Once the viewer rests, fetch the planes around; steps are drawn here then. */
-  settle() {
-    window.clearTimeout(this.settleTimer);
-    this.settleTimer = window.setTimeout(() => {
-      if (this.isPlaying || !this.clock || !this.introduction) return;
-      const { clip, most_packed_bytes: most } = this.introduction;
-      const [start, count] = spanAround(this.clock, this.view, this.plane, this.shownWindow);
-      const first = Math.max(0, start - MARGIN_PLANES);
-      const last = Math.min(this.clock.planes, start + count + MARGIN_PLANES);
-      const bytes = (last - first) * Math.ceil(clip.width / 8) * clip.height;
-      const isHere = this.screen.has(first, last - first);
-      if (bytes <= most && !isHere && last - first > 1) {
-        this.connection.send({ type: "planes", start: first, count: last - first });
-      }
-    }, SETTLE_MS);
   }
 
   toggle() {
@@ -289,6 +255,7 @@ export class Player {
   /** @param {number} plane */
   seek(plane) {
     if (!this.clock) return;
+    const wasFollowing = this.isFollowing;
     this.isFollowing = false;
     this.plane = this.clock.clamp(plane);
     if (this.isPlaying) {
@@ -298,7 +265,7 @@ export class Player {
     }
     const isDrawn = this.drawHere();
     this.wish({ plane: this.plane, picture: !isDrawn });
-    if (!isDrawn) this.hooks.onState();
+    if (!isDrawn || wasFollowing) this.hooks.onState();
   }
 
   /** @param {number} planes */

@@ -26,8 +26,11 @@ def test_a_growing_recording_is_followed_with_boxes(serve: Serve, visit: Open, c
     expect(page.locator("#clock-plane")).to_have_text("plane 299 of 300")
     expect(page.locator("#facts")).to_contain_text("300 planes")
     expect(page.locator("#caption-a")).to_contain_text("planes 192 to 255")
+    page.get_by_role("status").get_by_text("At plane 299").wait_for()
     left = boxes_of("nano", 192).xyxy[0, 0]
     assert json.loads(rows(page).first.get_attribute("data-box"))[0] == left
+    seek(page, 290)  # whoever goes elsewhere does not follow any more
+    expect(page.get_by_role("checkbox", name="Follow")).not_to_be_checked()
 
 
 def test_a_window_that_is_not_whole_is_said_to_be_none(
