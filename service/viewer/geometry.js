@@ -55,7 +55,7 @@ class Question {
     this.dialog = /** @type {HTMLDialogElement} */ (element("geometry"));
     const form = /** @type {HTMLFormElement} */ (element("geometry-form"));
     for (const id of ["own-width", "own-height", "own-flip"]) input(id).oninput = () => this.type();
-    form.onchange = () => this.allow();
+    element("geometries").onchange = () => this.choose();
     form.onsubmit = (event) => {
       event.preventDefault();
       const index = Number(new FormData(form).get("geometry") ?? 0);
@@ -78,6 +78,13 @@ class Question {
     this.dialog.onclose = null;
     this.dialog.close();
     this.resolve?.(answer);
+  }
+
+  /** What is chosen by its picture is meant, whatever was typed before. */
+  choose() {
+    window.clearTimeout(this.timer);
+    this.asked += 1;
+    this.allow();
   }
 
   type() {
@@ -115,10 +122,13 @@ class Question {
     this.allow();
   }
 
-  /** @param {string} sentence */
+  /**
+   * What is typed cannot be opened; what was found before still can, by its picture.
+   * @param {string} sentence
+   */
   refuse(sentence) {
-    this.found = [];
-    list([], -1);
+    const radio = chosen();
+    if (radio) radio.checked = false;
     element("geometry-hint").textContent = sentence;
     this.allow();
   }

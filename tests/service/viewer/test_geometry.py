@@ -31,6 +31,7 @@ def size(dialog: Any, width: str, height: str) -> None:
 
 def test_what_is_typed_is_what_is_opened(dialog: Any) -> None:
     size(dialog, "500", "200")
+    dialog.page.keyboard.press("Tab")  # which leaves the field
     dialog.get_by_role("button", name="Open").click()  # before it can have been looked at
     expect(dialog.page.locator("#facts")).to_contain_text("500 × 200 · 128 planes")
 
@@ -50,6 +51,8 @@ def test_a_size_that_cannot_be_is_answered_and_not_opened(
     size(dialog, width, height)
     expect(dialog).to_contain_text(sentence)
     expect(dialog.get_by_role("button", name="Open")).to_be_disabled()
+    dialog.get_by_text("400 × 250 plain").click()  # what is chosen by its picture is meant
+    expect(dialog.get_by_role("button", name="Open")).to_be_enabled()
     size(dialog, "400", "250")
     expect(dialog.get_by_role("button", name="Open")).to_be_enabled()
 
