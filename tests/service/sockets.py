@@ -29,20 +29,27 @@ def serving(folder: Path, engine: ScriptedEngine, timeout_s: float) -> Iterator[
     settings = Settings(data_dir=folder, max_body_bytes=100_000, client_timeout_s=timeout_s)
     app = create_app(settings, engine)
     http = build_protocol(timeout_s)
-    config = uvicorn.Config(app, port=0, log_config=None, ws="none", http=http)
+    with listening(app, http=http, ws="none") as listener:
+        yield listener.getsockname()
+    assert files_in(folder) == []
+
+
+@contextlib.contextmanager
+def listening(app: Any, port: int = 0, **options: Any) -> Iterator[socket.socket]:
+    """An application on loopback, for as long as the block runs; its socket comes out."""
+    config = uvicorn.Config(app, host="127.0.0.1", port=port, log_config=None, **options)
     listener = config.bind_socket()
     listener.listen()  # whoever calls before the service runs waits in line
     running = uvicorn.Server(config)
     thread = threading.Thread(target=running.run, args=([listener],))
     thread.start()
     try:
-        yield "127.0.0.1", listener.getsockname()[1]
+        yield listener
     finally:
         running.should_exit = True
         thread.join(timeout=60)
         listener.close()
     assert not thread.is_alive()
-    assert files_in(folder) == []
 
 
 def talk(server: Address, *said: bytes, half_close: bool = False) -> bytes:

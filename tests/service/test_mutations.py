@@ -8,7 +8,6 @@ import logging
 import os
 import re
 import socket
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,13 +15,13 @@ from typing import Any
 import numpy as np
 import pytest
 import schemathesis
-import uvicorn
 from hypothesis import HealthCheck, Phase, given, settings
 
 from service.app import create_app
 from service.connections import build_protocol
 from service.settings import Settings
 from tests.service.conftest import ScriptedEngine
+from tests.service.sockets import listening
 
 COUNT = int(os.environ.get("VIDAR_MUTATIONS", "300"))
 PATIENCE_S = 30.0
@@ -60,20 +59,9 @@ def address(tmp_path: Path, failures: list[str]) -> Iterator[tuple[str, int]]:
         calls_at_once=1000,
     )
     app = create_app(told, ScriptedEngine())
-    config = uvicorn.Config(app, port=0, log_config=None, ws="none", http=build_protocol(2))
-    listener = config.bind_socket()
-    listener.listen()
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, args=([listener],))
-    thread.start()
     spool = app.state.parts.spool
-    try:
-        yield "127.0.0.1", listener.getsockname()[1]
-    finally:
-        server.should_exit = True
-        thread.join(timeout=60)
-        listener.close()
-    assert not thread.is_alive()
+    with listening(app, http=build_protocol(2), ws="none") as listener:
+        yield listener.getsockname()
     assert list(spool.incoming.iterdir()) == []
     held = {
         file.stat().st_ino: file.stat().st_size

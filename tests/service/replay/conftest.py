@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -10,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import uvicorn
 from websockets.sync.client import ClientConnection, connect
 
 from service.app import create_app
@@ -18,6 +16,7 @@ from service.in_place import PlacedRecording
 from service.replay.protocol import Shown, unpack
 from service.settings import Settings
 from tests.service.replay.engine import ViewedEngine
+from tests.service.sockets import listening
 
 PATIENCE_S = 60.0
 
@@ -101,19 +100,8 @@ def serve(tmp_path: Path, engine: ViewedEngine) -> Iterator[Serve]:
 
 @contextlib.contextmanager
 def serving(app: Any, port: int = 0) -> Iterator[str]:
-    config = uvicorn.Config(app, host="127.0.0.1", port=port, log_config=None)
-    listener = config.bind_socket()
-    listener.listen()  # whoever calls before the service runs waits in line
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, args=([listener],))
-    thread.start()
-    try:
+    with listening(app, port) as listener:
         yield f"127.0.0.1:{listener.getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        thread.join(timeout=PATIENCE_S)
-        listener.close()
-    assert not thread.is_alive()
 
 
 @contextlib.contextmanager
