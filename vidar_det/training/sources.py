@@ -1,7 +1,8 @@
 """A recipe's data settings come in, sources of labelled windows go out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -162,11 +163,20 @@ def open_data(recipe: RecipeSpec, root: Path) -> DataRoom:
         >>> room.windows(recipe.phases[0], 0)[5].counts.shape
         (4, 64, 64)
     """
-    casts, backgrounds = [], []
-    for spec in recipe.composed:
+    read_plates = cache(load_backgrounds)
+
+    @cache  # mixes that differ in their scenes alone share what they show
+    def look_of(spec: ComposedMix) -> tuple[Cast, Sequence[NDArray[np.float32]]]:
         generator = np.random.default_rng(recipe.seed)
-        casts.append(Cast(_sprites(spec, root, generator)))
-        backgrounds.append(_backgrounds(spec, root, recipe, generator))
+        cast = Cast(_sprites(spec, root, generator))
+        return cast, _backgrounds(spec, root, recipe, generator, read_plates)
+
+    alike = ComposedMix()
+    looks = [
+        look_of(replace(spec, weight=alike.weight, scene=alike.scene, phases=alike.phases))
+        for spec in recipe.composed
+    ]
+    casts, backgrounds = [look[0] for look in looks], [look[1] for look in looks]
     records = [load_records(spec, root) for spec in recipe.footage]
     return DataRoom(recipe, casts, backgrounds, records, _recordings(recipe, root))
 
@@ -229,12 +239,15 @@ def _sprites(spec: ComposedMix, root: Path, generator: np.random.Generator) -> S
 
 
 def _backgrounds(
-    spec: ComposedMix, root: Path, recipe: RecipeSpec, generator: np.random.Generator
+    spec: ComposedMix,
+    root: Path,
+    recipe: RecipeSpec,
+    generator: np.random.Generator,
+    read: Callable[[Path, str | None], Sequence[NDArray[np.float32]]],
 ) -> Sequence[NDArray[np.float32]]:
     if spec.backgrounds:
-        return load_backgrounds(
-            root / spec.backgrounds, _split_of(root / spec.backgrounds, "backgrounds", spec)
-        )
+        folder = root / spec.backgrounds
+        return read(folder, _split_of(folder, "backgrounds", spec))
     return procedural_backgrounds(
         generator, spec.procedural_backgrounds, recipe.width, recipe.height
     )
