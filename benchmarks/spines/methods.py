@@ -12,7 +12,7 @@ from vidar_det.pruning.rewiring import GradientRewiring
 from vidar_det.pruning.schedules import FromRates, Sine, SLats
 from vidar_det.pruning.soft_threshold import ReachSparsity, SoftThreshold
 
-RATE = 2e-3
+RATE = 1e-3
 REACHED = 0.8
 """Share of the steps after which a method that is asked for a sparsity has reached it."""
 
