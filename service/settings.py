@@ -16,6 +16,7 @@ from pydantic_settings import (
 )
 
 from vidar_det.config import did_you_mean
+from vidar_det.detector.spec import DEFAULT_WEIGHTS
 from vidar_det.errors import ConfigError
 
 ENVIRONMENT = "VIDAR_"
@@ -104,7 +105,7 @@ class Settings(BaseSettings):
     engine: Literal["inline", "ray"] = "inline"
     ray_address: str = ""
     ray_replicas: int = Field(8, ge=1)
-    models: Names = Field(("nano",), min_length=1)
+    models: Names = Field((DEFAULT_WEIGHTS,), min_length=1)
     workers: int = Field(4, ge=1)
     threads: int | None = Field(None, ge=1)
     runtime: Literal["auto", "torch", "openvino"] = "auto"

@@ -184,6 +184,26 @@ def test_layers_that_were_not_named_keep_their_width(dense: Path, tmp_path: Path
     assert narrow.top_down != whole.top_down or narrow.bottom_up != whole.bottom_up
 
 
+def test_frozen_layers_are_neither_cut_nor_trained(
+    dense: Path, recipe: Path, tmp_path: Path
+) -> None:
+    frozen = ("backbone.stem", "backbone.stages.0.*")
+    asked = settings("params=0.5", Lessons(recipe=recipe, windows=8), frozen=frozen)
+    summary = prune_weights(str(dense), tmp_path / "out", asked)
+    before, after = (load_network(path).state_dict() for path in (dense, summary.path))
+    still = ("backbone.stem.", "backbone.stages.0.")
+    assert summary.plan.cost <= 0.5 * count_params(load_network(dense))
+    for name, value in before.items():
+        if name.startswith(still):
+            assert torch.equal(value, after[name]), name
+        elif name.startswith("backbone.stages.1.down.1.") and "num_" not in name:
+            assert value.shape != after[name].shape or not torch.equal(value, after[name]), name
+    with pytest.raises(
+        ConfigError, match=r"backbone\.stem is tied to backbone\.stages\.0\.csp\.join"
+    ):
+        prune_weights(str(dense), tmp_path / "a", settings("params=0.5", frozen=frozen[:1]))
+
+
 def test_unknown_layers_and_targets_below_the_floors_are_refused(
     dense: Path, tmp_path: Path
 ) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vidar_det.datasets.reading import DataFormat, LabelFlip
+from vidar_det.detector.spec import DEFAULT_WEIGHTS
 from vidar_det.spikes.sidecar import RecordingOptions
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def predict(
         typer.Argument(metavar="SOURCE...", help="Recordings: files, or folders of 1.dat, 2.dat."),
     ],
     out: OutOption,
-    weights: WeightsOption = "nano",
+    weights: WeightsOption = DEFAULT_WEIGHTS,
     conf: Annotated[float, typer.Option(min=0, max=1, help="Lowest score kept, 0 to 1.")] = 0.25,
     iou: Annotated[
         float, typer.Option(min=0, max=1, help="Overlap above which the weaker box goes, 0 to 1.")
@@ -146,7 +147,7 @@ def val(
         Path,
         typer.Option(metavar="DATASET", help="Spike dataset, PKU-Vidar-DVS, or MOT15 scenes."),
     ],
-    weights: WeightsOption = "nano",
+    weights: WeightsOption = DEFAULT_WEIGHTS,
     split: Annotated[str, typer.Option(help="Which split to score on.")] = "test",
     classes: Annotated[
         str,

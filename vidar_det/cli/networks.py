@@ -21,6 +21,7 @@ from vidar_det.cli.options import (
     WorkersOption,
     names_in,
 )
+from vidar_det.detector.spec import DEFAULT_WEIGHTS
 
 commands = typer.Typer()
 
@@ -111,6 +112,14 @@ def prune(
             metavar="NAMES", help='Layers that may shrink: "neck.*,head.*".', show_default="all"
         ),
     ] = "",
+    frozen: Annotated[
+        str,
+        typer.Option(
+            metavar="NAMES",
+            help="Layers neither cut nor trained: learning is quicker.",
+            show_default="none",
+        ),
+    ] = "",
     round_to: Annotated[
         int, typer.Option(min=1, help="Channels in multiples of this; 8 fills vector units.")
     ] = 1,
@@ -164,6 +173,7 @@ def prune(
         rho,
         strength,
         names_in(layers),
+        names_in(frozen),
         distillation,
         data_root,
         resume,
@@ -217,7 +227,7 @@ def bench(
     weights: Annotated[
         str,
         typer.Option(metavar="NAME,...", help="Names or paths; size:small is drawn at random."),
-    ] = "nano",
+    ] = DEFAULT_WEIGHTS,
     steps: Annotated[
         str, typer.Option(metavar="S,...", help="Numbers of steps.", show_default="the nets' own")
     ] = "",

@@ -23,6 +23,7 @@ from vidar_det.cli.options import (
     WeightsOption,
     WidthOption,
 )
+from vidar_det.detector.spec import DEFAULT_WEIGHTS
 from vidar_det.spikes.sidecar import RecordingOptions
 
 commands = typer.Typer()
@@ -40,7 +41,7 @@ ServedPrecisionOption = Annotated[
 @commands.command(epilog="Example: vidar-det demo --out found")
 def demo(
     out: OutOption = Path("vidar-demo"),
-    weights: WeightsOption = "nano",
+    weights: WeightsOption = DEFAULT_WEIGHTS,
     threads: ThreadsOption = None,
     runtime: RuntimeOption = "auto",
     precision: PrecisionOption = "f32",
@@ -190,7 +191,7 @@ def view(
 
 @commands.command(epilog="Example: vidar-det check")
 def check(
-    weights: WeightsOption = "nano",
+    weights: WeightsOption = DEFAULT_WEIGHTS,
     threads: ThreadsOption = None,
     runtime: RuntimeOption = "auto",
     precision: PrecisionOption = "f32",

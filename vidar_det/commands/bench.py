@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from vidar_det.detector.checkpoint import WEIGHTS_FILE, find_weights, load_network
 from vidar_det.detector.network import SpikingDetector, build_detector
-from vidar_det.detector.spec import size_spec
+from vidar_det.detector.spec import DEFAULT_WEIGHTS, size_spec
 from vidar_det.errors import ConfigError
 from vidar_det.evaluation.counting_speed import measure_counting
 from vidar_det.evaluation.machine import describe_machine
@@ -39,7 +39,7 @@ class BenchSettings:
         overwrite: replace results that exist.
     """
 
-    weights: tuple[str, ...] = ("nano",)
+    weights: tuple[str, ...] = (DEFAULT_WEIGHTS,)
     steps: tuple[int, ...] = ()
     spec: SpeedSpec = field(default_factory=SpeedSpec)
     out: Path | None = None

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidar_det import __version__
+from vidar_det.detector.spec import DEFAULT_WEIGHTS
 from vidar_det.errors import VidarError
 
 if TYPE_CHECKING:  # whether torch can be loaded is one of the checks
@@ -42,7 +43,7 @@ class CheckResult:
 
 
 def run_checks(
-    weights: str = "nano",
+    weights: str = DEFAULT_WEIGHTS,
     report: Callable[[int, int], None] = lambda done, total: None,
     runtime: "RuntimeName" = "auto",
     precision: "Precision" = "f32",

@@ -14,6 +14,7 @@ from vidar_det.datasets.windows import LabelledWindow, labelled_windows
 from vidar_det.detections.label_reader import read_labels
 from vidar_det.detector.execution import Execution
 from vidar_det.detector.predictor import Detector, load_detector
+from vidar_det.detector.spec import DEFAULT_WEIGHTS
 from vidar_det.evaluation.accuracy import AccuracyReport
 from vidar_det.spikes.demo import RECORDING_FILE, find_demo
 from vidar_det.spikes.recording import open_recording
@@ -42,7 +43,7 @@ class DemoSummary:
 
 def run_demo(
     out: str | Path,
-    weights: str = "nano",
+    weights: str = DEFAULT_WEIGHTS,
     overwrite: bool = False,
     folder: Path | None = None,
     report: Callable[[int, int], None] = lambda done, total: None,

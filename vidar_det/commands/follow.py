@@ -62,6 +62,7 @@ class _Watch:
         self.times, self.total_s = StageTimes(), 0.0
         self.last: Stretch | None = None
         self.windows, self.dropped, self.seen = 0, 0, 0
+        self.sensor_s, self.waiting = 0.0, 0
         self.per_class = np.zeros(len(detector.spec.classes), np.int64)
         self.said: Counter[str] = Counter()
 
@@ -69,8 +70,16 @@ class _Watch:
     def warnings(self) -> tuple[str, ...]:
         """What a reader of the results should know; what was said often, once."""
         said = [f"{one} ({times} times)" if times > 1 else one for one, times in self.said.items()]
-        late = f"{self.dropped} windows came too late and were dropped"
-        return (*said, *((late,) if self.dropped else ()))
+        return (*said, *self._lateness())
+
+    def _lateness(self) -> Iterator[str]:
+        if self.dropped:
+            yield f"{self.dropped} windows came too late and were dropped"
+        elif self.waiting and self.total_s > self.sensor_s:
+            yield (
+                f"slower than the camera: {self.sensor_s:.1f} s of it took {self.total_s:.1f} s, "
+                f"and up to {self.waiting} windows waited; --drop-late keeps to the newest"
+            )
 
     def say(self, sentence: str) -> None:
         """Warn the reader of the results."""
@@ -88,7 +97,10 @@ class _Watch:
         self.dropped += stretch.dropped
         if not stretch.windows:
             return
-        before_us = stretch.before * 1e6 / stretch.recording.sensor.rate_hz
+        if stretch.is_late:
+            self.waiting = max(self.waiting, stretch.windows)
+        rate_hz = stretch.recording.sensor.rate_hz
+        before_us = stretch.before * 1e6 / rate_hz
         detector = self.detector if stretch.windows == 1 else self.behind
         found_in = detector.stream(
             stretch.recording,
@@ -108,6 +120,7 @@ class _Watch:
                 self.seen = start + window.length
                 self.total_s += time.perf_counter() - begin
                 self.windows += 1
+                self.sensor_s += spec.stride / rate_hz
                 yield WindowRecord(self.windows - 1, start, window.length, time_us), found
                 begin = time.perf_counter()
         except CutOffError:  # the next stretch begins anew, and says so

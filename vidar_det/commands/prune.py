@@ -33,6 +33,7 @@ from vidar_det.pruning.group_threshold import (
     cost_weights,
     quicken_spines,
 )
+from vidar_det.pruning.groups import short_name
 from vidar_det.pruning.importance import over_kappa, spine_sizes
 from vidar_det.pruning.plan import PlanRules, PruningPlan, Target, make_plan
 from vidar_det.pruning.plan_report import draw_plan, plan_markdown
@@ -69,6 +70,8 @@ class PruneSettings:
         rho: how much dearer groups are judged more harshly; 0 = not.
         strength: lambda, how fast the threshold may rise, relative to how fast spines can grow.
         layers: patterns of the layers that may shrink, as in a shell; empty = all.
+        frozen: patterns of the layers that stay as they are: neither cut nor trained, which makes
+            training quicker, above all where they come first.
         distillation: weight of the dense network's word while the cut one is tuned.
         data_root: folder that the recipe's own folders are relative to.
         resume: go on where the run in the output folder stopped.
@@ -84,6 +87,7 @@ class PruneSettings:
     rho: float = 0.5
     strength: float = 0.3
     layers: tuple[str, ...] = ()
+    frozen: tuple[str, ...] = ()
     distillation: float = 1.0
     data_root: Path = Path()
     resume: bool = False
@@ -183,6 +187,8 @@ class _Run:
             self.room = open_data(self.stages[0], settings.data_root)
         self.costs = self._costs()
         may_shrink = self.groups.written_by(settings.layers)
+        if settings.frozen:
+            may_shrink &= ~self.groups.written_by(settings.frozen)
         self.kappa = cost_weights(self.costs, settings.rho) * may_shrink
         self.initial = initial_gammas(dense, self.groups)
         self.by_size = self._plan(spine_sizes(dense, self.groups, self.initial))  # or refuse
@@ -190,6 +196,11 @@ class _Run:
     @property
     def trains(self) -> bool:
         return self.settings.lessons.windows > 0
+
+    @property
+    def frozen(self) -> tuple[str, ...]:
+        """Names of the layers that do not learn, each with its normalisation."""
+        return tuple(short_name(name) for name in self.groups.named(self.settings.frozen))
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -247,7 +258,12 @@ class _Run:
         if not self.trains:
             recalibrate(narrow, self._examples(1).inputs(recipe.recalibrate_windows))
             return narrow
-        student = Student(narrow, teacher=self.dense, distillation=self.settings.distillation)
+        student = Student(
+            narrow,
+            teacher=self.dense,
+            distillation=self.settings.distillation,
+            frozen=self.frozen,
+        )
         return load_network(self._train(TUNING_FOLDER, recipe, student))
 
     def _train_threshold(self) -> tuple[SpikingDetector, NDArray[np.float64]]:
@@ -266,7 +282,7 @@ class _Run:
             attached.append(GroupThreshold(network, optimizer, self.groups, *how))
             return attached[-1]
 
-        student = Student(self.dense, attach=attach)
+        student = Student(self.dense, attach=attach, frozen=self.frozen)
         learned = load_network(self._train(THRESHOLD_FOLDER, self.stages[0], student))
         return learned, attached[-1].scores
 

@@ -13,10 +13,10 @@ from service.serve import serve
 from service.settings import Settings, read_settings
 from service.spool import Spool
 from vidar_det.detector.checkpoint import named_weights
+from vidar_det.detector.spec import DEFAULT_WEIGHTS
 from vidar_det.errors import OutputError
 from vidar_det.spikes.sidecar import RecordingOptions
 
-DEFAULT_MODEL = "nano"
 MOST_MODELS = 4
 """Loaded where nobody says which: each costs a second at the start."""
 
@@ -58,8 +58,8 @@ def default_models() -> tuple[str, ...]:
         >>> default_models()[0]
         'nano'
     """
-    others = [name for name in named_weights() if name != DEFAULT_MODEL]
-    return (DEFAULT_MODEL, *others)[:MOST_MODELS]
+    others = [name for name in named_weights() if name != DEFAULT_WEIGHTS]
+    return (DEFAULT_WEIGHTS, *others)[:MOST_MODELS]
 
 
 def check_port(host: str, port: int) -> None:

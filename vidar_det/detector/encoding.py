@@ -45,7 +45,7 @@ def encode(
     # one rate per possible count: an exact look-up instead of a power per pixel
     planes = planes_per_count or spec.planes_per_count
     table = torch.arange(planes + 1, device=values.device, dtype=torch.float32)
-    rates = (table / planes).pow(spec.gamma)[values.int()]
+    rates = (table / planes).pow(spec.gamma).index_select(0, values.flatten().int())
     folded = rates.reshape(batch, spec.steps, spec.parts, height, width).transpose(0, 1)
     padded_height, padded_width = padded_size(height, width)
     inputs = folded.new_zeros(spec.steps, batch, spec.parts, padded_height, padded_width)

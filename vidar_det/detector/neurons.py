@@ -58,7 +58,9 @@ class ILIF(nn.Module):
         if x.shape[0] % self.steps:
             raise ShapeError(f"neuron: {x.shape[0]} rows do not hold {self.steps} steps")
         levels, decay, v_threshold = self.spec.levels, self.spec.decay, self.spec.v_threshold
-        if torch.is_grad_enabled() and x.requires_grad:
+        is_traced = torch.jit.is_tracing()  # type: ignore[attr-defined,no-untyped-call]  # not in its stubs
+        is_plain = type(x) is Tensor and not is_traced
+        if x.requires_grad or (is_plain and _has_loops(x)):
             args = (x, self.steps, levels, decay, v_threshold)
             fired: Tensor = _StraightThrough.apply(*args)  # type: ignore[no-untyped-call]  # untyped in torch
             return fired
@@ -96,7 +98,7 @@ class _StraightThrough(torch.autograd.Function):
         ctx: Any, x: Tensor, steps: int, levels: int, decay: float, v_threshold: float
     ) -> Tensor:
         ctx.steps, ctx.decay, ctx.v_threshold = steps, decay, v_threshold
-        ctx.has_loops = x.device.type == "cpu" and x.dtype in (torch.float32, torch.bfloat16)
+        ctx.has_loops = _has_loops(x)
         x = _dense(x)
         fired = torch.empty_like(x)
         inside = torch.empty_like(x, dtype=torch.bool)
@@ -144,6 +146,10 @@ class _StraightThrough(torch.autograd.Function):
                 out += grad_membrane
             grad_membrane = ctx.decay * out
         return grad_x, None, None, None, None
+
+
+def _has_loops(x: Tensor) -> bool:
+    return x.device.type == "cpu" and x.dtype in (torch.float32, torch.bfloat16)
 
 
 def _dense(x: Tensor, like: Tensor | None = None) -> Tensor:

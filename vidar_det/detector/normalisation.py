@@ -1,6 +1,6 @@
 """A network and inputs come in; its batch normalisation knows their statistics when it goes out."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +10,7 @@ from vidar_det.errors import RangeError
 
 
 @torch.no_grad()
-def recalibrate(network: nn.Module, inputs: Iterable[Tensor]) -> int:
+def recalibrate(network: nn.Module, inputs: Iterable[Tensor], frozen: Sequence[str] = ()) -> int:
     """Measure the mean and variance of every batch normalisation anew.
 
     Running statistics trail behind weights that change, and averaged or pruned weights have never
@@ -21,6 +21,7 @@ def recalibrate(network: nn.Module, inputs: Iterable[Tensor]) -> int:
     Args:
         network: changed in its running statistics alone; its mode stays as it is.
         inputs: batches as the network takes them, on its device.
+        frozen: names of parts that normalise by what they know, and go on knowing it.
 
     Returns:
         How many rows the inputs had together.
@@ -35,10 +36,15 @@ def recalibrate(network: nn.Module, inputs: Iterable[Tensor]) -> int:
         >>> norm.running_mean.item(), norm.running_var.item()
         (3.0, 12.0)
     """
-    pools = {norm: _Pool() for norm in network.modules() if isinstance(norm, _BatchNorm)}
+    known = [network.get_submodule(name) for name in frozen]
+    still = {norm for part in known for norm in part.modules()}
+    norms = (norm for norm in network.modules() if isinstance(norm, _BatchNorm))
+    pools = {norm: _Pool() for norm in norms if norm not in still}
     hooks = [norm.register_forward_pre_hook(pool.add) for norm, pool in pools.items()]
     was_training, rows = network.training, 0
     network.train()
+    for part in known:
+        part.eval()
     try:
         for batch in inputs:
             network(batch)

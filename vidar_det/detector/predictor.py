@@ -16,7 +16,7 @@ from vidar_det.detector.head import decode
 from vidar_det.detector.network import count_params
 from vidar_det.detector.pipeline import work_in_order
 from vidar_det.detector.runtime import Runtime
-from vidar_det.detector.spec import DetectorSpec
+from vidar_det.detector.spec import DEFAULT_WEIGHTS, DetectorSpec
 from vidar_det.errors import RangeError, ShapeError
 from vidar_det.spikes.stream import SpikeStream, SpikeWindow
 
@@ -223,7 +223,7 @@ class Detector:
 
 
 def load_detector(
-    name: str = "nano", *, device: str = "cpu", execution: Execution | None = None
+    name: str = DEFAULT_WEIGHTS, *, device: str = "cpu", execution: Execution | None = None
 ) -> Detector:
     """Load a detector by name or path.
 

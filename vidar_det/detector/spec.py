@@ -9,6 +9,8 @@ from vidar_det.errors import ConfigError
 
 STRIDES = (8, 16, 32)
 DEFAULT_CLASSES = ("person", "vehicle", "cycle")
+DEFAULT_WEIGHTS = "nano"
+"""What every command takes where no weights are named."""
 
 
 @dataclass(frozen=True)

@@ -137,7 +137,7 @@ class ChannelGroups:
             ConfigError: no layer has such a name, it makes the output, or it is tied to a layer
                 that is not named.
         """
-        named = {name for pattern in patterns or ("*",) for name in self._named(pattern)}
+        named = set(self.named(patterns or ("*",)))
         written = np.zeros(self.count, bool)
         for family in self.families:
             own = [name for name in family.layers if name in named]
@@ -149,6 +149,18 @@ class ChannelGroups:
                 )
             written[family.groups] = not others
         return written
+
+    def named(self, patterns: Sequence[str]) -> list[str]:
+        """Find the layers of certain names, in the order in which they compute.
+
+        Args:
+            patterns: as in `written_by`; empty = none.
+
+        Raises:
+            ConfigError: no layer has such a name, or it makes the output.
+        """
+        found = {name for pattern in patterns for name in self._named(pattern)}
+        return [layer.name for layer in self.layers if layer.name in found]
 
     def _named(self, pattern: str) -> list[str]:
         """Find the layers that write groups and have such a name."""

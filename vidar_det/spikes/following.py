@@ -72,6 +72,7 @@ class Stretch:
         planes: how many have come altogether, those before among them.
         windows: how many begin here.
         dropped: windows before ``start`` that came too late to be looked at.
+        is_late: whether more windows came while the last stretch was looked at than it held.
     """
 
     recording: SpikeStream
@@ -81,6 +82,7 @@ class Stretch:
     planes: int
     windows: int = 0
     dropped: int = 0
+    is_late: bool = False
 
 
 def follow(
@@ -228,7 +230,7 @@ class _Follower:
         if not starts:
             return None
         self.position = starts[-1] + stride
-        is_late = self.spec.newest is not None and held is not None and len(starts) > held
+        is_late = held is not None and len(starts) > held
         kept = starts[-self.spec.newest :] if self.spec.newest and is_late else starts
         return Stretch(
             recording,
@@ -238,6 +240,7 @@ class _Follower:
             planes=self.before + len(recording),
             windows=len(kept),
             dropped=len(starts) - len(kept),
+            is_late=is_late,
         )
 
 

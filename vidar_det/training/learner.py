@@ -63,6 +63,8 @@ class Learner:
         if start is not None:
             self.network.load_state_dict(dict(start))
         self.network.to(processes.device).to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]  # torch's stubs miss it
+        for name in student.frozen if student is not None else ():
+            self.network.get_submodule(name).eval().requires_grad_(False)
         self.model = processes.join(self.network, recipe.synchronise_norms)
         self.teacher: Teacher | None = None
         if student is not None:

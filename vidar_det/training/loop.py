@@ -186,7 +186,8 @@ class _Run:
         network.to(self.processes.device)
         is_last = number + 1 == len(self.recipe.phases)
         if is_last and self.recipe.recalibrate_windows:
-            recalibrate(network, self._inputs_beyond(windows, network))
+            frozen = self.how.student.frozen if self.how.student is not None else ()
+            recalibrate(network, self._inputs_beyond(windows, network), frozen)
         path = self.files.folder / WEIGHTS_FILE
         save_checkpoint(path, network, version=f"seed {self.recipe.seed}")
         if is_last:

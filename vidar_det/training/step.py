@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from vidar_det.detector.encoding import encode, padded_size
+from vidar_det.detector.folding import fold
 from vidar_det.detector.head import RawPredictions
 from vidar_det.detector.network import SpikingDetector, build_detector
 from vidar_det.errors import TrainingError
@@ -25,7 +26,7 @@ class Teacher:
     """A network that knows, and how much its word counts.
 
     Attributes:
-        network: in evaluation mode, on the device of those that learn from it.
+        network: in evaluation mode and folded, on the device of those that learn from it.
         weight: of its word beside the labels.
     """
 
@@ -40,7 +41,7 @@ class Teacher:
         spec = student.teacher.spec
         network = build_detector(replace(spec, encoding=replace(spec.encoding, steps=steps)))
         network.load_state_dict(student.teacher.state_dict())
-        network.to(device).eval()
+        network = fold(network).to(device)
         return Teacher(network.to(memory_format=torch.channels_last), student.distillation)  # type: ignore[call-overload]  # torch's stubs miss it
 
     def compare(

@@ -58,6 +58,8 @@ class Student:
         attach: attaches something to the optimiser of each phase.
         build_optimiser: makes that optimiser, whose rate the recipe sets; None = AdamW with the
             recipe's weight decay on kernels.
+        frozen: names of parts of the network that stay as they are, normalisation included; a step
+            is quicker, above all where they come first.
     """
 
     network: SpikingDetector
@@ -65,3 +67,4 @@ class Student:
     distillation: float = 1.0
     attach: Attach | None = None
     build_optimiser: BuildOptimiser | None = None
+    frozen: tuple[str, ...] = ()
