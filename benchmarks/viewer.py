@@ -1,6 +1,6 @@
 """The viewer in Debian's Chromium: pictures a second, seeking, the first picture, memory in a loop.
 
-    python -m benchmarks.viewer [--gigabytes 1.0] [--minutes 10] [--recording clip.dat] [--out FILE]
+    python -m benchmarks.viewer [pictures memory] [--gigabytes 1.0] [--minutes 10] [--out FILE]
 
 Without a recording, a simulated street of 400x250 pixels is repeated to the size. A picture counts
 as shown when the page has drawn it on its canvas, and names its plane there; the browser paints it
@@ -40,6 +40,7 @@ FAR_PLANES = 1000  # a seek goes at least so far: nearer planes may be here alre
 STREET_PLANES = 4000
 SPEEDS = {"1/333": "6.54", "1/12": "60", "1": "100"}  # places of the slider
 MODEL, BESIDE = "nano", "small"
+PARTS = ("pictures", "memory")
 
 COUNTING = """(() => {
   const drawn = { pictures: 0, first: 0 };
@@ -228,19 +229,28 @@ def measure_memory(
     return told
 
 
+def measure_pictures(page: Page, browser: Any, server: int) -> Figures:
+    """How many pictures a second come at each speed, and how soon one comes after a seek."""
+    figures: Figures = {}
+    for speed in SPEEDS:
+        figures |= measure_rate(page, browser, server, speed)
+    figures |= measure_rate(page, browser, server, "1/333", BESIDE)
+    return figures | measure_seeks(page)
+
+
 def measure(given: argparse.Namespace, recording: Path, home: Path) -> Figures:
-    """Measure everything on one recording."""
+    """Measure what was asked for on one recording."""
     figures: Figures = {"recording, GB": recording.stat().st_size / 1e9}
     with sync_playwright() as driver, viewing(recording, home / "data") as (url, server):
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        figures |= measure_opening(browser, url)
+        if "pictures" in given.parts:
+            figures |= measure_opening(browser, url)
         page = open_page(browser, url)
-        for speed in SPEEDS:
-            figures |= measure_rate(page, browser, server, speed)
-        figures |= measure_rate(page, browser, server, "1/333", BESIDE)
-        figures |= measure_seeks(page)
-        for beside in ("", BESIDE):
-            figures |= measure_memory(page, browser, server, given.minutes, beside)
+        if "pictures" in given.parts:
+            figures |= measure_pictures(page, browser, server)
+        if "memory" in given.parts:
+            for beside in ("", BESIDE):
+                figures |= measure_memory(page, browser, server, given.minutes, beside)
         browser.close()
     return figures
 
@@ -248,6 +258,7 @@ def measure(given: argparse.Namespace, recording: Path, home: Path) -> Figures:
 def main() -> None:
     """Measure, judge, and write down."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("parts", nargs="*", default=PARTS, help="pictures, memory; else both")
     parser.add_argument("--gigabytes", type=float, default=1.0)
     parser.add_argument("--minutes", type=float, default=10.0, help="of looping, for each of two")
     parser.add_argument("--recording", type=Path)
