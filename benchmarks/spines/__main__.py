@@ -37,17 +37,18 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--methods", nargs="*", default=METHODS, choices=METHODS)
-    parser.add_argument("--sparsities", nargs="*", type=float, default=[0.95, 0.99])
+    parser.add_argument("--sparsities", nargs="*", type=float, default=[0.8, 0.9])
     parser.add_argument("--seeds", nargs="*", type=int, default=[1, 2])
-    parser.add_argument("--epochs", type=int, default=3)
-    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--epochs", type=int, default=2)
+    parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--channels", type=int, default=32)
     parser.add_argument("--shown", type=int, default=2, help="T, how often a picture is shown")
+    parser.add_argument("--stride", type=int, default=2, help="of the first convolution")
     parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     train, test = (read_pictures(args.data, split) for split in ("train", "test"))
-    decisive = ("epochs", "batch", "channels", "shown")
+    decisive = ("epochs", "batch", "channels", "shown", "stride")
     settings = {name: getattr(args, name) for name in decisive}
     keep_settings(args.out, {**settings, "pictures": len(train)})
     for seed in args.seeds:
@@ -72,7 +73,7 @@ def run(
     """Train once, prune on the way, and count what is left."""
     begin = time.process_time()
     torch.manual_seed(seed)
-    network = SpikingClassifier(args.channels, hidden=8 * args.channels, steps=args.shown)
+    network = SpikingClassifier(args.channels, 8 * args.channels, args.shown, args.stride)
     network.to(memory_format=torch.channels_last)
     steps_per_epoch = len(train) // args.batch
     steps = args.epochs * steps_per_epoch
@@ -107,6 +108,7 @@ def run(
         "sparsity": found.total,
         "sparsity_convolutions": found.convolutions,
         "weights": weights,
+        "sparsity_layers": {layer.name: layer.sparsity for layer in found.layers},
         "threshold": threshold,
         "cpu_minutes": round((time.process_time() - begin) / 60, 1),
     }

@@ -56,7 +56,7 @@ def prepare(method: str, run: Run) -> Pruning:
         prior = Prior(alpha=alpha, reach=run.sparsity, reach_steps=due)
         rewired = GradientRewiring(run.network, prior, lr=RATE, allow_dead_layers=True)
         return Pruning(rewired)
-    optimizer = torch.optim.Adam(run.network.parameters(), RATE)
+    optimizer = torch.optim.Adam(run.network.parameters(), RATE, fused=True)
     if method == "dense":
         return Pruning(optimizer)
     if method == "magnitude":

@@ -32,24 +32,30 @@ class SpikingClassifier(nn.Module):
         channels: of each convolution (the papers: 256).
         hidden: neurons of the first fully connected layer (the papers: 2048).
         steps: T (the papers: 8).
+        stride: of the first convolution (the papers: 1); 2 takes a quarter of the time.
         classes: how many.
     """
 
     def __init__(
-        self, channels: int = 32, hidden: int = 256, steps: int = 4, classes: int = 10
+        self,
+        channels: int = 32,
+        hidden: int = 256,
+        steps: int = 2,
+        stride: int = 2,
+        classes: int = 10,
     ) -> None:
         super().__init__()
         self.steps = steps
         widths = [3, *[channels] * 6]
         self.convolutions = nn.ModuleList(
-            nn.Conv2d(ins, outs, 3, padding=1, bias=False)
-            for ins, outs in itertools.pairwise(widths)
+            nn.Conv2d(ins, outs, 3, stride=1 if number else stride, padding=1, bias=False)
+            for number, (ins, outs) in enumerate(itertools.pairwise(widths))
         )
         self.norms = nn.ModuleList(nn.BatchNorm2d(channels) for _ in range(6))
         for norm in self.norms:
             nn.init.constant_(norm.weight, GAIN)
         self.pool = nn.MaxPool2d(2)
-        self.first = nn.Linear(channels * 64, hidden, bias=False)
+        self.first = nn.Linear(channels * (8 // stride) ** 2, hidden, bias=False)
         self.second = nn.Linear(hidden, VOTES * classes, bias=False)
         self.fire = Neurons(steps)
 
