@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -241,6 +242,26 @@ def test_windows_that_came_too_late_are_dropped_on_request_and_counted(
     assert [image["plane_start"] for image in document["images"]] == [0, 640]
     assert summary.dropped == 4
     assert "4 windows came too late and were dropped" in document["warnings"]
+
+
+@pytest.mark.parametrize(("rate_hz", "is_slow"), [(1e9, True), (1.0, False)])
+def test_whoever_is_slower_than_the_camera_is_told(
+    rate_hz: float, is_slow: bool, detector: Detector, clock: Camera, whole: Path, tmp_path: Path
+) -> None:
+    content = whole.read_bytes()
+    clock.pieces = iter([content[:65_536], content[65_536:]])
+
+    def report(window: WindowRecord, _: Detections) -> None:
+        if window.id == 0:  # meanwhile, two windows come
+            clock.write()
+
+    clock.write()
+    options, out = replace(OPTIONS, rate_hz=rate_hz), tmp_path / "out"
+    summary = follow_recording(detector, clock.path, options, out, EVERYTHING, QUICK, report)
+    document = json.loads((out / "predictions.json").read_text())
+    told = [one for one in document["warnings"] if one.startswith("slower than the camera: ")]
+    assert (summary.windows, summary.dropped, len(told)) == (3, 0, is_slow)
+    assert all("up to 2 windows waited" in one for one in told)
 
 
 def test_what_lies_there_already_is_not_late(

@@ -100,6 +100,7 @@ def test_whoever_is_late_gets_the_newest_and_the_others_are_counted(
     windows = late.recording.windows(4, 4, late.start, late.stop)
     assert [window.start for window in windows] == kept
     assert (late.windows, late.dropped) == (len(kept), 4 - len(kept))
+    assert [each.is_late for each in (idle, busy, late, rest)] == [False, False, True, False]
     assert (rest.start, rest.stop, rest.dropped) == (40, 41, 0)
 
 
