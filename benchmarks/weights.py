@@ -6,7 +6,10 @@ Choose on ``val`` (the default) and read ``--split test`` once, when nothing is 
 sets are simulated from scenes that training never sees: ``drawn`` and ``motion`` by our own code
 alone, the others from the folders in DATA. A set that lies there already is used as it is. Each set
 gets a folder in OUT with the full report; OUT/SPLIT.json holds the figures that a card states. When
-both splits are there, OUT/metrics.json and OUT/table.md join them for ``weights/NAME``.
+both splits are there, OUT/metrics.json and OUT/table.md join them for ``weights/NAME``. With
+``--compare OTHER``, the OUT of other weights that were scored on the same sets,
+OUT/compared-SPLIT.md tells the differences, whole scenes drawn anew for both at once, and their
+mean over the sets.
 """
 
 import argparse
@@ -141,6 +144,27 @@ def brief_slice(figures: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def compared_table(differences: Mapping[str, Mapping[str, Any]], other: str) -> str:
+    """What changed against other weights, set by set, and in the mean of all sets.
+
+    Sets share no scenes, so the mean's interval follows from theirs: half its width is the root of
+    the sum of their squared halves, over the number of sets.
+    """
+    keys = ("mAP", "mAP50")
+    lines = table_head(f"against {other}", "mAP", "AP50")
+    for name, found in differences.items():
+        parts = [found[key] for key in keys]
+        shown = (f"{one['value']:+.3f} ({one['low']:+.3f} to {one['high']:+.3f})" for one in parts)
+        lines.append(table_row(name, *shown))
+    cells = []
+    for key in keys:
+        mean = np.mean([found[key]["value"] for found in differences.values()])
+        halves = [(found[key]["high"] - found[key]["low"]) / 2 for found in differences.values()]
+        half = np.sqrt(np.square(halves).sum()) / len(halves)
+        cells.append(f"{mean:+.4f} ({mean - half:+.4f} to {mean + half:+.4f})")
+    return "\n".join([*lines, table_row("mean of the sets", *cells)]) + "\n"
+
+
 def digits(value: float | int | None) -> float | int | None:
     """Four digits; a count stays whole, and what is unknown stays unknown."""
     return round(value, 4) if isinstance(value, float) else value
@@ -189,8 +213,8 @@ def table_row(*parts: str) -> str:
     return "| " + " | ".join(parts) + " |"
 
 
-def main() -> None:
-    """Make the sets, score the weights on each, print a line for each."""
+def read_arguments() -> argparse.Namespace:
+    """What the command line says."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
@@ -200,21 +224,35 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--split", choices=sorted(SEEDS), default="val")
     parser.add_argument("--only", nargs="*")
-    arguments = parser.parse_args()
+    parser.add_argument("--compare", type=Path)
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Make the sets, score the weights on each, print a line for each."""
+    arguments = read_arguments()
     detector = load_detector(arguments.weights)
-    kept = {}
+    kept, differences = {}, {}
     for name, folder in make_sets(arguments.sets, arguments.split, arguments.data_root).items():
         if arguments.only and name not in arguments.only:
             continue
         out = arguments.out / folder.name
-        validate(detector, folder, ValSettings(split=arguments.split, out=out, overwrite=True))
+        rival = arguments.compare and arguments.compare / folder.name / "predictions.json"
+        settings = ValSettings(split=arguments.split, out=out, overwrite=True, compare=rival)
+        validate(detector, folder, settings)
         metrics = json.loads((out / "metrics.json").read_text())
         kept[folder.name] = summary(metrics)
+        if rival:
+            differences[folder.name] = metrics["comparison"]
         classes = " ".join(
             f"{key} {value['AP50']:.3f} ({value['objects']})" if value["objects"] else f"{key} -"
             for key, value in metrics["per_class"].items()
         )
         print(f"{folder.name:14} AP50 {metrics['mAP50']:.3f} mAP {metrics['mAP']:.3f}  {classes}")
+    if differences:
+        table = compared_table(differences, arguments.compare.name)
+        (arguments.out / f"compared-{arguments.split}.md").write_text(table, encoding="utf-8")
+        print(table)
     if arguments.only:
         return
     write_json(arguments.out / f"{arguments.split}.json", kept, overwrite=True)

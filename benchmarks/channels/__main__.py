@@ -4,9 +4,11 @@
 
 A dense network learns for half of the windows; each way of pruning has the other half, with the
 dense network as teacher: *rounds* plans by what the loss feels of each group, *threshold* trains
-spines against a threshold first, *magnitude* and *slimming* are what others do. Beside them stand
-the dense network that learns for all windows, and networks that are uniformly narrower from the
-start; these two have no teacher, since theirs would be themselves, or need training of its own.
+spines against a threshold first, *magnitude* and *slimming* are what others do, *even* takes the
+same share of every layer. Beside them stand the dense network that learns for all windows, and
+networks that are uniformly narrower from the start; these two have no teacher, since theirs would
+be themselves, or need training of its own. A study may begin with finished weights (``start``):
+then all windows come after them.
 What is finished is not done again. The table goes to ``OUT/table.md``.
 """
 
@@ -66,12 +68,15 @@ def run_all(ways: Ways, mapping: Mapping[str, Any]) -> None:
     """Run every way with one seed."""
     run(ways, "dense", 1.0, ways.whole)
     for share in mapping["shares"]:
-        run(ways, "uniform", share, ways.uniform)
+        if not ways.start:  # nothing from scratch has seen as much as finished weights
+            run(ways, "uniform", share, ways.uniform)
+        run(ways, "even", share, ways.even)
         run(ways, "magnitude", share, ways.magnitude)
         run(ways, "slimming", share, ways.slimming)
         for rho in (0.0, 0.5, 1.0):
             run(ways, f"rounds, rho = {rho:g}", share, partial(ways.rounds, rho=rho))
-        run(ways, "threshold, rho = 0.5", share, partial(ways.threshold, rho=0.5))
+        if mapping.get("threshold", True):
+            run(ways, "threshold, rho = 0.5", share, partial(ways.threshold, rho=0.5))
     for share in mapping["macs"]:
         run(ways, "rounds for MACs", share, partial(ways.rounds, rho=0.5, budget=MACS))
 
@@ -136,7 +141,8 @@ def main() -> None:
     study = Study(mapping["recipe"], (row,), judges["windows"], judges["seed"], "", Path())
     keep_settings(args.out, mapping)
     for seed in [] if args.table_only else args.seeds:
-        run_all(Ways(study, seed, mapping["windows"], args.out), mapping)
+        ways = Ways(study, seed, mapping["windows"], args.out, mapping.get("start", ""))
+        run_all(ways, mapping)
     write_table(study, args.out, args.seeds)
 
 

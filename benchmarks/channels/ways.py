@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from benchmarks.accuracy import Study
-from vidar_det.detector.checkpoint import WEIGHTS_FILE, load_network
+from vidar_det.detector.checkpoint import WEIGHTS_FILE, find_weights, load_network
 from vidar_det.detector.network import SpikingDetector, build_detector, count_params
 from vidar_det.detector.spec import DetectorSpec
 from vidar_det.pruning import costs
@@ -42,9 +42,8 @@ SPINE_RATE, DUE, STRENGTH = 5.0, 0.8, 0.3
 """As `vidar-det prune` has them."""
 FELT_WINDOWS = 256
 SLIMMING = 0.5
-"""Strength of the L1 penalty on gamma, relative to the learning rate: over its stage it moves a
-gamma, which is about 1, by about a half. (Network slimming: 1e-4 to 1e-5 with SGD at 0.1 and
-momentum for 160 epochs, which moves it by some units.)"""
+"""How far the L1 penalty moves a gamma, which is about 1, over its stage. (Network slimming: 1e-4
+to 1e-5 with SGD at 0.1 and momentum for 160 epochs, which moves it by some units.)"""
 
 
 @dataclass(frozen=True)
@@ -66,12 +65,26 @@ PARAMS, MACS = Budget("params", PlanRules(FLOOR)), Budget("macs", PlanRules(8, r
 
 @dataclass(frozen=True)
 class Ways:
-    """One seed's runs: each method trains into a folder of its own and returns its network."""
+    """One seed's runs: each method trains into a folder of its own and returns its network.
+
+    Attributes:
+        study: the recipe and what judges.
+        seed: decides the data.
+        windows: seen by each way, those of the dense network that it begins with included.
+        out: folder of the runs.
+        start: finished weights that every way begins with; ``windows`` are then seen beside them.
+    """
 
     study: Study
     seed: int
     windows: int
     out: Path
+    start: str = ""
+
+    @property
+    def rest(self) -> int:
+        """Windows that follow the dense network."""
+        return self.windows if self.start else self.windows // 2
 
     def recipe(self, windows: int, seed: int) -> RecipeSpec:
         recipe = self.study.recipe(self.study.rows[0], seed)
@@ -91,12 +104,14 @@ class Ways:
         return load_network(path)
 
     def dense(self) -> SpikingDetector:
-        """The network that every way of pruning begins with: half of the windows."""
+        """The network that every way of pruning begins with: finished, or half of the windows."""
+        if self.start:
+            return load_network(find_weights(self.start))
         return self.learn(f"half-{self.seed}", self.windows // 2, None, 0)
 
     def whole(self, _: float) -> SpikingDetector:
-        """The dense network, half of the windows more."""
-        return self.learn(f"dense-{self.seed}", self.windows // 2, Student(self.dense()), 1_000)
+        """The dense network, the rest of the windows more."""
+        return self.learn(f"dense-{self.seed}", self.rest, Student(self.dense()), 1_000)
 
     def uniform(self, share: float) -> SpikingDetector:
         """A narrower network from scratch, for all windows."""
@@ -104,6 +119,18 @@ class Ways:
         spec = uniformly_narrower(self.dense().spec, share)
         student = Student(build_detector(spec))
         return self.learn(f"uniform-{share:g}-{self.seed}", self.windows, student, 0)
+
+    def even(self, share: float) -> SpikingDetector:
+        """Cut the same share of every layer, small filters first; then learn on."""
+        dense = self.dense()
+        groups = detector_groups(dense)
+        sizes = filter_sizes(dense, groups)
+        ranks = sizes.copy()
+        for family in groups.families:
+            order = np.argsort(np.argsort(sizes[family.groups], kind="stable"), kind="stable")
+            ranks[family.groups] = (order + 1) / len(order)
+        plan = plan_by(dense, groups, np.where(np.isfinite(sizes), ranks, np.inf), share)
+        return self.tune(f"even-{share:g}", dense, groups, plan)
 
     def magnitude(self, share: float) -> SpikingDetector:
         """Cut filters of small weights at once, then learn on."""
@@ -114,14 +141,19 @@ class Ways:
 
     def slimming(self, share: float) -> SpikingDetector:
         """Penalise gamma, cut where it is small, learn on."""
-        first = round(self.windows / 2 * THRESHOLD_SHARE)
-        student = Student(
-            self.dense(), attach=lambda network, optimizer, _: Slimming(network, optimizer)
-        )
+        first = round(self.rest * THRESHOLD_SHARE)
+        student = Student(self.dense(), attach=self.slim)
         slim = self.learn(f"slimming-{self.seed}", first, student, 1_000)
         groups = detector_groups(slim)
         plan = plan_by(slim, groups, gamma_sizes(slim, groups), share)
         return self.tune(f"slimming-{share:g}", slim, groups, plan, first)
+
+    def slim(
+        self, network: SpikingDetector, optimizer: torch.optim.Optimizer, steps: int
+    ) -> "Slimming":
+        """Penalise gamma by as much as moves it by the same in any number of steps."""
+        mean_rate = self.study.base["phases"][0]["learning_rate"] / 2  # of a cosine
+        return Slimming(network, optimizer, SLIMMING / (mean_rate * steps))
 
     def rounds(self, share: float, rho: float, budget: Budget = PARAMS) -> SpikingDetector:
         """Plan in rounds, by what the loss feels of each group; cut, learn on."""
@@ -160,7 +192,7 @@ class Ways:
             attached.append(GroupThreshold(network, optimizer, groups, *how))
             return attached[-1]
 
-        first = round(self.windows / 2 * THRESHOLD_SHARE)
+        first = round(self.rest * THRESHOLD_SHARE)
         name = f"threshold-{rho:g}-{budget.unit}-{share:g}"
         student = Student(dense, attach=attach)
         learned = self.learn(f"{name}-rise-{self.seed}", first, student, 1_000)
@@ -176,15 +208,18 @@ class Ways:
         plan: PruningPlan,
         spent: int = 0,
     ) -> SpikingDetector:
-        """Cut, and learn on for what is left of the second half."""
+        """Cut, and learn on for what is left of the windows."""
         student = Student(cut_detector(network, groups, plan.kept), teacher=self.dense())
-        return self.learn(f"{name}-{self.seed}", self.windows // 2 - spent, student, 2_000)
+        return self.learn(f"{name}-{self.seed}", self.rest - spent, student, 2_000)
 
 
 class Slimming:
     """L1 on gamma beside the optimiser's step (Liu et al., ICCV 2017)."""
 
-    def __init__(self, network: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    def __init__(
+        self, network: nn.Module, optimizer: torch.optim.Optimizer, strength: float
+    ) -> None:
+        self.strength = strength
         norms = (part for part in network.modules() if isinstance(part, nn.BatchNorm2d))
         self.gammas = [norm.weight for norm in norms]
         self.optimizer = optimizer
@@ -192,7 +227,7 @@ class Slimming:
 
     @torch.no_grad()
     def shrink(self, *_: object) -> None:
-        step = SLIMMING * self.optimizer.param_groups[0]["lr"]
+        step = self.strength * self.optimizer.param_groups[0]["lr"]
         for gamma in self.gammas:
             gamma.sub_(step * gamma.sign())
 

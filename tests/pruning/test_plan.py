@@ -167,6 +167,21 @@ def test_a_target_below_the_floors_names_the_least(detector) -> None:
         )
 
 
+def test_a_share_of_every_layer_stays_however_little_it_scores(detector) -> None:
+    network, groups = detector
+    model = costs.count_params(network, groups)
+    scores = np.where(np.arange(groups.count) < groups.count // 2, 2.0, 1.0)
+    rules = PlanRules(floor=2, floor_share=0.3)
+    plan = make_plan(groups, scores, model, Target("params", 0.5), rules)
+    shares = [plan.width(family) / len(family.groups) for family in plan.families]
+    assert plan.cost <= 0.5 * plan.dense
+    assert min(shares) >= 0.3 > min(shares) - 0.05
+    with pytest.raises(PruningError, match="since each layer keeps 2 channels or 30% of them$"):
+        make_plan(groups, scores, model, Target("params", 0.05), rules)
+    with pytest.raises(ConfigError, match=r"a share in 0\.\.1"):
+        PlanRules(floor_share=1.5)
+
+
 def test_a_target_below_what_may_go_says_that_groups_are_held(detector) -> None:
     network, groups = detector
     scores = np.full(groups.count, np.inf)

@@ -124,6 +124,15 @@ def prune(
         int, typer.Option(min=1, help="Channels in multiples of this; 8 fills vector units.")
     ] = 1,
     floor: Annotated[int, typer.Option(min=1, help="Fewest channels of a layer.")] = 4,
+    floor_share: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            max=1,
+            help="Smallest share of a layer's channels that stays.",
+            show_default="half of the target, where that is a fraction",
+        ),
+    ] = None,
     rho: Annotated[
         float, typer.Option(min=0, help="How much more readily dear channels go; 0: not.")
     ] = 0.5,
@@ -163,13 +172,15 @@ def prune(
     length = 0 if one_shot else windows
     try:
         budget = Target.parse(target)
+        share = budget.amount / 2 if budget.amount <= 1 else 0.0
+        rules = PlanRules(floor, round_to, share if floor_share is None else floor_share)
         lessons = Lessons(recipe, data, length, threshold_share, learning_rate, scale, seed)
     except ConfigError as error:
         raise typer.BadParameter(str(error)) from error
     settings = PruneSettings(
         budget,
         lessons,
-        PlanRules(floor, round_to),
+        rules,
         rho,
         strength,
         names_in(layers),

@@ -276,7 +276,7 @@ class _Run:
             network: SpikingDetector, optimizer: torch.optim.Optimizer, steps: int
         ) -> GroupThreshold:
             quicken_spines(network, optimizer, SPINE_RATE)
-            due, rules = round(DUE * steps), PlanRules(floor)
+            due, rules = round(DUE * steps), dataclasses.replace(self.settings.rules, round_to=1)
             rule = ReachCost(self.costs, target, due, self.settings.strength, rules)
             how = (rule, self.initial, self.kappa, floor)
             attached.append(GroupThreshold(network, optimizer, self.groups, *how))

@@ -3,7 +3,7 @@
 import heapq
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -65,18 +65,25 @@ class PlanRules:
         floor: fewest groups kept of each family.
         round_to: families keep a multiple of this many groups where they have enough: 8 fills
             vector units.
+        floor_share: smallest share of each family that is kept. A branch that matters for few
+            objects, large ones say, is felt little by a mean loss, and would be gutted.
+
+    Raises:
+        ConfigError: a number is below 1, or the share no share.
     """
 
     floor: int = 1
     round_to: int = 1
+    floor_share: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.floor < 1 or self.round_to < 1:
-            raise ConfigError(f"plan: found {self}, wanted numbers of 1 or more")
+        if self.floor < 1 or self.round_to < 1 or not 0 <= self.floor_share <= 1:
+            raise ConfigError(f"plan: found {self}, wanted numbers of 1 or more, a share in 0..1")
 
     def widen(self, wanted: int, size: int) -> int:
         """Groups kept of a family of ``size``, where ``wanted`` lie above the threshold."""
-        whole = -(-max(wanted, self.floor) // self.round_to) * self.round_to
+        least = max(self.floor, math.ceil(self.floor_share * size - 1e-9))
+        whole = -(-max(wanted, least) // self.round_to) * self.round_to
         return min(size, whole)
 
 
@@ -242,10 +249,12 @@ class _Planner:
         thresholds = np.concatenate((keeps_all, steps)).tolist() or [0.0]
         if (least := self.cost(self.widths(thresholds[-1]))) > budget:
             dense, fixed = self.costs.total(), int(np.isinf(self.scores).sum())
+            floor = replace(self.rules, floor_share=0.0).widen(0, 10**9)
+            share = f" or {self.rules.floor_share:.0%} of them" if self.rules.floor_share else ""
             raise PruningError(
                 f"target {target}: at least {least:,.0f} {target.unit} are "
                 f"left ({least / dense:.3f} of today's {dense:,.0f}), since each layer keeps "
-                f"{self.rules.widen(0, 10**9)} channels"
+                f"{floor} channels{share}"
                 + (f" and {fixed:,} of {len(self.scores):,} groups may not go" if fixed else "")
             )
         low, high = 0, len(thresholds) - 1  # the first that fits lies in low..high

@@ -1,6 +1,7 @@
 """A network and its losses come in; a plan that the loss feels as little as can be goes out."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -98,4 +99,4 @@ def plan_in_rounds(
 
 def _loose(rules: PlanRules | None) -> PlanRules:
     """Rounding waits for the last round."""
-    return PlanRules(rules.floor if rules else 1)
+    return replace(rules, round_to=1) if rules else PlanRules()
