@@ -176,7 +176,7 @@ def test_a_share_of_every_layer_stays_however_little_it_scores(detector) -> None
     shares = [plan.width(family) / len(family.groups) for family in plan.families]
     assert plan.cost <= 0.5 * plan.dense
     assert min(shares) >= 0.3 > min(shares) - 0.05
-    with pytest.raises(PruningError, match="since each layer keeps 2 channels or 30% of them$"):
+    with pytest.raises(PruningError, match=r"since each layer keeps 2 channels or 30% of them$"):
         make_plan(groups, scores, model, Target("params", 0.05), rules)
     with pytest.raises(ConfigError, match=r"a share in 0\.\.1"):
         PlanRules(floor_share=1.5)
