@@ -1,6 +1,6 @@
 """Does the detector keep up with a camera, for how long, and how late are its boxes?
 
-    python -m benchmarks.streaming nano small [--windows 100000] [--precision bf16] [--folder DIR]
+    python -m benchmarks.streaming nano small [--windows 100000] [--precision f32 bf16]
     python -m benchmarks.streaming nano --width 1000 --height 1000 --layout m1k40 --live-s 0
 
 A simulated street, of 400x250 pixels unless told, 20,000 planes a second, repeated without end:
@@ -27,7 +27,7 @@ import time
 from collections.abc import Mapping, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +38,7 @@ from vidar_det.commands.predict import PredictSettings
 from vidar_det.detections.boxes import Detections
 from vidar_det.detections.predictions import WindowRecord
 from vidar_det.detector.execution import Execution
+from vidar_det.detector.openvino_runtime import Precision
 from vidar_det.detector.predictor import Detector
 from vidar_det.evaluation.endless import repeat
 from vidar_det.evaluation.machine import describe_machine
@@ -47,11 +48,11 @@ from vidar_det.spikes.recording import write_recording
 from vidar_det.spikes.sidecar import Flip, Layout, RecordingOptions
 from vidar_det.spikes.stream import SpikeStream
 
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 RATE_HZ, STREET_BYTES = 20_000, 160_000_000
 WHOLE = 128  # the street's planes are a multiple of it
 BLOCK = 32  # planes that the camera writes at once
 SETTLED_S = 0.5  # of the live stream; windows before are not judged
-STARTS = 5
 
 
 def simulate_street(folder: Path, width: int, height: int, layout: str) -> SpikeStream:
@@ -96,8 +97,8 @@ def walk_endlessly(detector: Detector, street: SpikeStream, windows: int) -> dic
     factor = seen * length / RATE_HZ / took
     boxes = float(np.mean([len(found) for found in first]))
     print(
-        f"{detector.name} endless: {seen:,} of {windows:,} windows in {took:.0f} s, {factor:.2f} x "
-        f"real time, {boxes:.1f} boxes a window; {differing} differ from the first time round; "
+        f"{label(detector)} endless: {seen:,} of {windows:,} windows in {took:.0f} s, {factor:.2f} "
+        f"x real time, {boxes:.1f} boxes a window; {differing} differ from the first time round; "
         f"memory {' '.join(f'{each:.0f}' for each in memory)} MB",
         flush=True,
     )
@@ -156,7 +157,7 @@ def follow_camera(
     p50, p99 = np.percentile(late_ms, [50, 99])
     behind_ms = 1e3 * (written[-1] - written[0] - seconds)
     print(
-        f"{live.name} live: {len(arrived):,} windows, boxes {p50:.1f} ms (p50), {p99:.1f} ms "
+        f"{label(live)} live: {len(arrived):,} windows, boxes {p50:.1f} ms (p50), {p99:.1f} ms "
         f"(p99), {late_ms.max():.1f} ms (most) after the last plane; the camera ended "
         f"{behind_ms:.0f} ms late",
         flush=True,
@@ -205,12 +206,12 @@ def write_planes(
     told.send(written)
 
 
-def time_starts(name: str, street: SpikeStream, folder: Path) -> list[float]:
-    """Start the command on a whole recording; stop the clock at the first line."""
-    took = []
+def time_starts(name: str, street: SpikeStream, folder: Path, starts: int) -> list[float]:
+    """Start the command on a whole recording, in f32; stop the clock at the first line."""
+    took: list[float] = []
     words = ["predict", str(street.path), "--weights", name, "--follow", "--timeout", "0.1"]
     words += ["--out", str(folder / "start"), "--overwrite"]
-    for _ in range(STARTS):
+    for _ in range(1 + starts):
         begin = time.perf_counter()
         with subprocess.Popen(  # noqa: S603 - our own command
             [sys.executable, "-m", "vidar_det", *words],
@@ -224,6 +225,11 @@ def time_starts(name: str, street: SpikeStream, folder: Path) -> list[float]:
     took = sorted(took[1:])  # the first fills the caches
     print(f"{name} start: first boxes after {took[0]:.2f} to {took[-1]:.2f} s", flush=True)
     return took
+
+
+def label(detector: Detector) -> str:
+    """Name a net and the precision that it really runs in."""
+    return f"{detector.name} {detector.runtime.describe().precision}"
 
 
 def resident_mb() -> float:
@@ -241,11 +247,12 @@ def main() -> None:
     parser.add_argument("weights", nargs="+")
     parser.add_argument("--windows", type=int, default=100_000)
     parser.add_argument("--live-s", type=float, default=10.0, help="0: no camera is followed")
+    parser.add_argument("--starts", type=int, default=4, help="0: none is timed")
     parser.add_argument("--width", type=int, default=400)
     parser.add_argument("--height", type=int, default=250)
     parser.add_argument("--layout", default="plain", choices=["plain", "row-padded", "m1k40"])
     parser.add_argument("--runtime", default="auto")
-    parser.add_argument("--precision", default="f32")
+    parser.add_argument("--precision", nargs="+", choices=PRECISIONS, default=["f32"])
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--out", type=Path)
@@ -253,23 +260,26 @@ def main() -> None:
     if args.out is not None:
         prepare_output_folder(args.out, overwrite=True)
     told = {key: value for key, value in vars(args).items() if key not in ("folder", "out")}
-    document = {"machine": describe_machine(), "asked": told, "weights": {}}
+    document: dict[str, Any] = {"machine": describe_machine(), "asked": told, "weights": {}}
     with tempfile.TemporaryDirectory(dir=args.folder) as made:
         street = simulate_street(Path(made), args.width, args.height, args.layout)
         for name in args.weights:
-            document["weights"][name] = measure(name, args, street, Path(made))
-            if args.out is not None:  # what is done stays, whatever ends the rest
-                write_json(args.out / "streaming.json", document, overwrite=True)
+            figures: dict[str, Any] = {}
+            document["weights"][name] = figures
+            if args.starts:
+                figures["start_s"] = time_starts(name, street, Path(made), args.starts)
+            for precision in args.precision:
+                figures[precision] = measure(name, precision, args, street, Path(made))
+                if args.out is not None:  # what is done stays, whatever ends the rest
+                    write_json(args.out / "streaming.json", document, overwrite=True)
 
 
 def measure(
-    name: str, args: argparse.Namespace, street: SpikeStream, folder: Path
+    name: str, precision: Precision, args: argparse.Namespace, street: SpikeStream, folder: Path
 ) -> dict[str, Any]:
-    """Measure one net."""
+    """Measure one net in one precision."""
     live, many = (
-        load_detector(
-            name, execution=Execution(args.runtime, args.precision, args.threads, streams)
-        )
+        load_detector(name, execution=Execution(args.runtime, precision, args.threads, streams))
         for streams in (1, 0)
     )
     ran = many.runtime.describe()
@@ -277,7 +287,6 @@ def measure(
         "runtime": dataclasses.asdict(ran),
         "warnings": list(many.runtime.warnings),
         "live": follow_camera(live, many, street, folder, args.live_s) if args.live_s else None,
-        "start_s": time_starts(name, street, folder),
         "endless": walk_endlessly(many, street, args.windows),
     }
 
