@@ -237,5 +237,8 @@ onClick("geometry-button", () => void correctGeometry());
 onClick("save-png", () => void save((shown, name) => savePng(stage.scenes(), momentWords(shown), name)));
 onClick("save-mp4", () => void save((shown, name) => saveMp4(shown, filter, name)));
 onClick("save-json", () => void save((shown, name) => saveJson(shown, filter, name)));
-window.addEventListener("hashchange", open);
+window.addEventListener("hashchange", () => {
+  for (const dialog of document.querySelectorAll("dialog")) dialog.close(); // they asked about what was here before
+  open();
+});
 open();

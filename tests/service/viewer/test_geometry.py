@@ -36,6 +36,19 @@ def test_what_is_typed_is_what_is_opened(dialog: Any) -> None:
     expect(dialog.page.locator("#facts")).to_contain_text("500 × 200 · 128 planes")
 
 
+def test_who_goes_elsewhere_is_not_asked_any_more(dialog: Any) -> None:
+    page = dialog.page
+    page.evaluate("location.hash = 'clip=demo'")
+    expect(dialog).to_be_hidden()
+    expect(page.locator("#facts")).to_contain_text("256 × 160")
+    page.evaluate("history.back()")
+    expect(page.locator("#shelf")).to_be_visible()
+    page.locator("#file").set_input_files(  # nothing is on its way any more
+        {"name": "tiny.dat", "mimeType": "", "buffer": b"tiny"}
+    )
+    expect(page.get_by_role("alert")).to_contain_text("shorter than one plane")
+
+
 @pytest.mark.parametrize(
     ("width", "height", "sentence"),
     [
