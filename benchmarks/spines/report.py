@@ -82,6 +82,8 @@ def summarise(group: list[dict[str, Any]], dense: dict[int, dict[str, Any]]) -> 
         "asked": group[0]["asked"],
         "seeds": len(group),
         "losses": losses,
+        "left": [100 * (1 - run["sparsity"]) for run in group],
+        "left_convolutions": [100 * (1 - run["sparsity_convolutions"]) for run in group],
         **mean,
     }
 
@@ -125,12 +127,12 @@ def loss_at(runs: Sequence[dict[str, Any]], dense: dict[str, Any], connectivity:
     return float(lost - here * (later - lost) / (there - here))
 
 
-def spread_of(values: Sequence[float], sign: str = "") -> str:
+def spread_of(values: Sequence[float], sign: str = "", digits: int = 1) -> str:
     """Mean, and the standard deviation where there is more than one value."""
     if not values:
         return ""
-    spread = f" ± {np.std(values, ddof=1):.1f}" if len(values) > 1 else ""
-    return f"{np.mean(values):{sign}.1f}{spread}"
+    spread = f" ± {np.std(values, ddof=1):.{digits}f}" if len(values) > 1 else ""
+    return f"{np.mean(values):{sign}.{digits}f}{spread}"
 
 
 def line_of(row: dict[str, Any]) -> str:
@@ -143,10 +145,10 @@ def line_of(row: dict[str, Any]) -> str:
         row["seeds"],
         f"{100 * row['accuracy']:.1f}",
         spread_of(losses),
-        f"{100 * (1 - row['sparsity']):.2f}",
-        f"{100 * (1 - row['sparsity_convolutions']):.2f}",
+        spread_of(row["left"], digits=2),
+        spread_of(row["left_convolutions"], digits=2),
         f"{left:,}",
-        f"{row['cpu_minutes']:.0f}",
+        f"{row['cpu_minutes']:.1f}",
     )
     return "| " + " | ".join(map(str, cells)) + " |"
 
@@ -187,7 +189,15 @@ def draw(rows: Sequence[dict[str, Any]], path: Path) -> None:
 
 
 def draw_published(axes: Axes, name: str, places: Sequence[float], losses: Sequence[float]) -> None:
-    """A paper's points, in grey, named beside the sparsest."""
+    """A paper's points, in grey, named above the densest, or below where another is above."""
     axes.plot(places, losses, "s", color="#c8c8c8", zorder=0)
     label = f"{name}, against {AGAINST[name]}" if name in AGAINST else name
-    axes.annotate(label, (places[-1], losses[-1]), fontsize=7, color="#8c8c8c")
+    axes.annotate(
+        label,
+        (places[0], losses[0]),
+        xytext=(0, -12 if name == "UPR" else 6),
+        textcoords="offset points",
+        ha="right" if len(places) > 1 else "left",
+        fontsize=7,
+        color="#8c8c8c",
+    )
