@@ -7,7 +7,11 @@ from pathlib import Path
 import pytest
 
 from vidar_det import load_detector
-from vidar_det.detector.checkpoint import find_weights, read_checkpoint
+from vidar_det.detector.checkpoint import find_weights, load_network, read_checkpoint
+from vidar_det.pruning.costs import count_params
+from vidar_det.pruning.detectors import cut_detector, detector_groups
+from vidar_det.pruning.plan import PruningPlan, Target
+from vidar_det.pruning.plan_report import plan_markdown
 from vidar_det.training.recipe import read_recipe
 from vidar_det.training.start import detector_spec
 
@@ -19,7 +23,24 @@ def test_the_default_weights_are_there() -> None:
     assert "nano" in NAMES
 
 
-@pytest.mark.parametrize("name", NAMES)
+PRUNED = [name for name in NAMES if (ROOT / name / "plan.json").exists()]
+
+
+@pytest.mark.parametrize("name", PRUNED)
+def test_pruned_weights_are_what_their_plan_leaves_of_the_dense_network(name: str) -> None:
+    checkpoint = read_checkpoint(find_weights(name))
+    base, _, target = checkpoint.version.partition(", ")
+    dense = load_network(find_weights(base))
+    groups = detector_groups(dense)
+    mapping = json.loads((ROOT / name / "plan.json").read_text())
+    plan = PruningPlan.from_mapping(mapping, groups, count_params(dense, groups))
+    assert plan.target == Target.parse(target)
+    assert cut_detector(dense, groups, plan.kept).spec == checkpoint.spec
+    assert plan.cost == load_detector(name).params <= plan.target.budget(plan.dense)
+    assert (ROOT / name / "plan.md").read_text() == plan_markdown(plan)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in PRUNED])
 def test_weights_are_the_network_of_their_recipe(name: str) -> None:
     recipe = read_recipe(ROOT / name / "recipe.toml")
     if (ROOT / name / "finish.toml").exists():  # goes on from what the recipe trained
