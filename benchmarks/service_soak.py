@@ -7,7 +7,9 @@ that such a call may have, or where the second half of the time held more than t
 """
 
 import argparse
+import contextlib
 import gzip
+import os
 import random
 import tempfile
 import threading
@@ -106,11 +108,10 @@ def look_at(pid: int, folder: Path) -> tuple[float, float, float]:
     memory_mb = int(status.split("RssAnon:")[1].split()[0]) / 1024
     handles = len(list(Path(f"/proc/{pid}/fd").iterdir()))
     held = 0
-    for file in folder.glob("*/**/*"):
-        try:
-            held += file.stat().st_size if file.is_file() else 0
-        except FileNotFoundError:
-            continue
+    for place, _, names in os.walk(folder):  # passes over folders that vanish meanwhile
+        for name in names if Path(place) != folder else ():  # the jobs' database is no clip
+            with contextlib.suppress(FileNotFoundError):
+                held += (Path(place) / name).stat().st_size
     return memory_mb, handles, held / 1e6
 
 
@@ -140,6 +141,9 @@ def main() -> None:
             looker.join()
     print(f"{options.minutes:g} min, {options.clients} clients: {dict(seen)}")
     missed = [f"{count} times {what}" for what, count in seen.items() if what not in MINE]
+    looks = 60 * options.minutes / min(5, 6 * options.minutes)
+    if len(rows) < 0.8 * looks:
+        missed.append(f"only {len(rows)} looks of about {looks:.0f}")
     first, second = (half.max(axis=0) for half in np.array_split(np.array(rows), 2))
     for name, half in (("first half", first), ("second half", second)):
         print(f"{name}: at most {half[0]:.0f} MB, {half[1]:.0f} handles, {half[2]:.1f} MB held")
