@@ -184,11 +184,13 @@ def test_layers_that_were_not_named_keep_their_width(dense: Path, tmp_path: Path
     assert narrow.top_down != whole.top_down or narrow.bottom_up != whole.bottom_up
 
 
+@pytest.mark.parametrize(("windows", "share"), [(8, 0.0), (16, 0.5)])
 def test_frozen_layers_are_neither_cut_nor_trained(
-    dense: Path, recipe: Path, tmp_path: Path
+    windows: int, share: float, dense: Path, recipe: Path, tmp_path: Path
 ) -> None:
     frozen = ("backbone.stem", "backbone.stages.0.*")
-    asked = settings("params=0.5", Lessons(recipe=recipe, windows=8), frozen=frozen)
+    lessons = Lessons(recipe=recipe, windows=windows, threshold_share=share)
+    asked = settings("params=0.5", lessons, frozen=frozen)
     summary = prune_weights(str(dense), tmp_path / "out", asked)
     before, after = (load_network(path).state_dict() for path in (dense, summary.path))
     still = ("backbone.stem.", "backbone.stages.0.")

@@ -256,7 +256,8 @@ class _Run:
             return narrow
         recipe = self.stages[1]
         if not self.trains:
-            recalibrate(narrow, self._examples(1).inputs(recipe.recalibrate_windows))
+            inputs = self._examples(1).inputs(recipe.recalibrate_windows)
+            recalibrate(narrow, inputs, self.frozen)
             return narrow
         student = Student(
             narrow,
