@@ -3,8 +3,8 @@
     python -m benchmarks.dense nano weights/nano/finish.toml --data-root DATA --windows 96000 \\
         --seed 11 --out runs/nano-dense
 
-Windows, rates and seed are those of ``vidar-det prune`` with the same options; nothing is cut, and
-there is no teacher. A run that was stopped goes on.
+Windows, rates, seed and frozen layers are those of ``vidar-det prune`` with the same options;
+nothing is cut, and there is no teacher. A run that was stopped goes on.
 """
 
 import argparse
@@ -14,6 +14,8 @@ import torch
 
 from vidar_det.commands.prune_recipe import Lessons
 from vidar_det.detector.checkpoint import find_weights, load_network
+from vidar_det.pruning.detectors import detector_groups
+from vidar_det.pruning.groups import short_name
 from vidar_det.training.loop import Progress, RunSpec, train
 from vidar_det.training.sources import open_data
 from vidar_det.training.student import Student
@@ -31,6 +33,7 @@ def main() -> None:
     parser.add_argument("--learning-rate", type=float, default=1e-3)
     parser.add_argument("--scale", type=float, default=1.0)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--frozen", default="", help="layers that do not learn, as in prune")
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", type=Path, required=True)
@@ -47,7 +50,9 @@ def main() -> None:
     stages = lessons.stages(network.spec)
     assert stages is not None  # there is a recipe
     args.out.mkdir(parents=True, exist_ok=True)
-    how = RunSpec(resume=True, workers=args.workers, student=Student(network))
+    names = detector_groups(network).named(tuple(filter(None, args.frozen.split(","))))
+    student = Student(network, frozen=tuple(short_name(name) for name in names))
+    how = RunSpec(resume=True, workers=args.workers, student=student)
     windows = open_data(stages[1], args.data_root).windows
     path = train(stages[1], windows, args.out, how, report=tell)
     print(path)

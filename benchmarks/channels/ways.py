@@ -37,7 +37,9 @@ from vidar_det.training.student import Student
 DONE_FILE = "done"
 THRESHOLD_SHARE = 0.6
 """Share of a pruning run's windows that pass before the cut."""
-FLOOR = 4
+FLOOR, FLOOR_SHARE = 4, 0.5
+"""Fewest channels of a layer, and the smallest share of them relative to the target's: as
+`vidar-det prune` has them, for every way alike."""
 SPINE_RATE, DUE, STRENGTH = 5.0, 0.8, 0.3
 """As `vidar-det prune` has them."""
 FELT_WINDOWS = 256
@@ -51,7 +53,11 @@ class Budget:
     """What is counted, and which widths are allowed."""
 
     unit: Unit
-    rules: PlanRules
+    least: PlanRules
+
+    def rules(self, share: float) -> PlanRules:
+        """Say what must stay of every layer when a share of all stays."""
+        return replace(self.least, floor_share=FLOOR_SHARE * share)
 
     def price(self, network: SpikingDetector, groups: ChannelGroups) -> costs.CostModel:
         """Price every group of a network."""
@@ -161,7 +167,7 @@ class Ways:
         groups = detector_groups(dense)
         model, target = budget.price(dense, groups), Target(budget.unit, share)
         kappa = cost_weights(model, rho)
-        how = (model, target, budget.rules, kappa)
+        how = (model, target, budget.rules(share), kappa)
         plan = plan_in_rounds(dense, groups, self.losses(), *how)
         name = f"rounds-{rho:g}-{budget.unit}-{share:g}"
         return self.tune(name, dense, groups, plan)
@@ -186,9 +192,9 @@ class Ways:
         ) -> GroupThreshold:
             quicken_spines(network, optimizer, SPINE_RATE)
             due, target = round(DUE * steps), Target(budget.unit, share)
-            rule = ReachCost(model, target, due, STRENGTH, budget.rules)
+            rule = ReachCost(model, target, due, STRENGTH, budget.rules(share))
             start, kappa = initial_gammas(dense, groups), cost_weights(model, rho)
-            how = (rule, start, kappa, budget.rules.floor)
+            how = (rule, start, kappa, budget.least.floor)
             attached.append(GroupThreshold(network, optimizer, groups, *how))
             return attached[-1]
 
@@ -197,7 +203,7 @@ class Ways:
         student = Student(dense, attach=attach)
         learned = self.learn(f"{name}-rise-{self.seed}", first, student, 1_000)
         target = Target(budget.unit, share)
-        plan = make_plan(groups, attached[-1].scores, model, target, budget.rules)
+        plan = make_plan(groups, attached[-1].scores, model, target, budget.rules(share))
         return self.tune(name, learned, groups, plan, first)
 
     def tune(
@@ -247,7 +253,7 @@ def plan_by(
 ) -> PruningPlan:
     """Keep the groups of highest score that a share of the parameters allows."""
     model = PARAMS.price(network, groups)
-    return make_plan(groups, scores, model, Target("params", share), PARAMS.rules)
+    return make_plan(groups, scores, model, Target("params", share), PARAMS.rules(share))
 
 
 def uniformly_narrower(spec: DetectorSpec, share: float) -> DetectorSpec:

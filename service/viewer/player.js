@@ -167,17 +167,17 @@ export class Player {
     if (!this.clock || !this.introduction) return;
     Object.assign(this.clock, { planes, holes });
     this.introduction.white = white;
-    if (this.loop && this.ends.b === null) this.wish({ picture: false }); // it ends later now
+    if (this.isPlaying && this.loop && this.ends.b === null) this.wish(); // it ends later now
     this.hooks.onState();
   }
 
   /**
    * Tell the service what is wanted from now on.
-   * @param {{plane?: number, picture?: boolean}} [seek] a moment to go to
+   * @param {{plane?: number, picture?: boolean}} [seek] a moment to go to; no picture: it is drawn here
    */
   wish({ plane, picture = true } = {}) {
     this.generation += 1;
-    if (plane !== undefined) this.sought = this.generation;
+    if (plane !== undefined || !picture) this.sought = this.generation;
     this.connection.send({
       type: "watch",
       generation: this.generation,

@@ -1,6 +1,7 @@
 """The viewer's page as tests use it."""
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -33,13 +34,18 @@ def painted(page: Page, name: str, canvas: str = "canvas-a") -> list[Any]:
     return [call[1:] for call in calls if call[0] == name]
 
 
+def wait(page: Page, is_so: Callable[[], bool]) -> None:
+    """Wait until something is so, while the page goes on."""
+    end = time.monotonic() + PATIENCE_S
+    while not is_so():
+        assert time.monotonic() < end
+        page.wait_for_timeout(50)
+
+
 def wait_for_painted(page: Page, name: str, count: int) -> list[Any]:
     """Wait until so many calls of one kind paint over the picture that is shown."""
-    end = time.monotonic() + PATIENCE_S
-    while len(found := painted(page, name)) != count:
-        assert time.monotonic() < end, f"found {len(found)} of {name}, wanted {count}"
-        page.wait_for_timeout(50)
-    return found
+    wait(page, lambda: len(painted(page, name)) == count)
+    return painted(page, name)
 
 
 def stroked_boxes(

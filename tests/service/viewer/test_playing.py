@@ -4,12 +4,13 @@ import re
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, WebSocketRoute, expect
 
 from service.in_place import prepare_recording
+from service.replay.protocol import PLANES, unpack
 from tests.service.replay.conftest import Serve
 from tests.service.viewer.conftest import Open
-from tests.service.viewer.page import is_dark, press, seek, shown, smooth_clip
+from tests.service.viewer.page import is_dark, press, seek, shown, smooth_clip, wait
 from vidar_det.spikes.sidecar import RecordingOptions
 
 pytestmark = pytest.mark.browser
@@ -125,6 +126,49 @@ def test_every_view_shows_another_picture_still_and_running(page: Page) -> None:
         press(page, "Play/Pause")
         assert shown(page) != still
         assert not is_dark(page)
+
+
+def test_a_late_picture_leaves_alone_what_was_chosen_since(serve: Serve, visit: Open) -> None:
+    held: list[str | bytes] = []
+    has_planes, is_slow, credits = False, False, 0
+
+    def relay(socket: WebSocketRoute) -> None:
+        service = socket.connect_to_server()
+
+        def ask(message: str | bytes) -> None:
+            nonlocal credits
+            credits += '"credit"' in str(message)
+            service.send(message)
+
+        def answer(message: str | bytes) -> None:
+            nonlocal has_planes
+            if is_slow:
+                held.append(message)
+                return
+            socket.send(message)
+            has_planes |= isinstance(message, bytes) and unpack(message)[0].kind == PLANES
+
+        socket.on_message(ask)
+        service.on_message(answer)
+        sockets.append(socket)
+
+    sockets: list[WebSocketRoute] = []
+    page = visit("about:blank")
+    page.route_web_socket(re.compile("replay"), relay)
+    page.goto(f"http://{serve()}/#clip=demo")
+    wait(page, lambda: has_planes)
+    is_slow = True
+    page.get_by_role("slider", name="Window").fill("384")  # more planes than come here
+    wait(page, lambda: any(isinstance(one, bytes) for one in held))
+    page.get_by_role("combobox", name="View").select_option("raw")  # which is drawn here
+    expect(page.locator("#canvas-a")).to_have_attribute("data-view", "raw")
+    before = credits
+    last = next(index for index, one in enumerate(held) if isinstance(one, bytes))
+    for one in held[: last + 1]:
+        sockets[0].send(one)
+    wait(page, lambda: credits > before)
+    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => setTimeout(done)))")
+    expect(page.locator("#canvas-a")).to_have_attribute("data-view", "raw")
 
 
 def test_while_the_bar_is_dragged_the_picture_follows(page: Page) -> None:
