@@ -27,8 +27,9 @@ from vidar_det.datasets.moving_light import name_light
 from vidar_det.detections.boxes import Detections, GroundTruth
 from vidar_det.detections.labels import ImageRecord, Origin
 from vidar_det.detector.checkpoint import load_network
-from vidar_det.detector.encoding import encode, padded_size
-from vidar_det.detector.head import decode
+from vidar_det.detector.decoding import decode
+from vidar_det.detector.encoding import encode
+from vidar_det.detector.inputs import padded_size
 from vidar_det.detector.network import SpikingDetector
 from vidar_det.evaluation.bootstrap import BootstrapSpec, draw_scenes, mean_known, resample
 from vidar_det.evaluation.matching import Judgement, ScoredImage, judge

@@ -17,8 +17,9 @@ import openvino
 import torch
 from torch import Tensor, nn
 
-from vidar_det.detector.checkpoint import find_weights, load_network
+from vidar_det.detector.checkpoint import load_network
 from vidar_det.detector.folding import fold
+from vidar_det.detector.weights_file import find_weights
 
 SIZE, WINDOWS, THREADS = (256, 416), 32, 2
 WAYS = ((1, 2), (1, 1), (2, 1), (4, 1), (8, 1), (4, 2))  # windows in a batch, streams

@@ -13,7 +13,8 @@ from pathlib import Path
 import torch
 
 from vidar_det.commands.prune_recipe import Lessons
-from vidar_det.detector.checkpoint import find_weights, load_network
+from vidar_det.detector.checkpoint import load_network
+from vidar_det.detector.weights_file import find_weights
 from vidar_det.pruning.detectors import detector_groups
 from vidar_det.pruning.groups import short_name
 from vidar_det.training.loop import Progress, RunSpec, train

@@ -14,12 +14,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from vidar_det.detector.deployment import DeployedNetwork, pad_counts, rate_table
+from vidar_det.detector.deployment import DeployedNetwork
 from vidar_det.detector.encoding import encode
-from vidar_det.detector.graphs import convert, openvino_core
+from vidar_det.detector.graphs import openvino_core
+from vidar_det.detector.inputs import pad_counts, rate_table
 from vidar_det.detector.network import SpikingDetector
 from vidar_det.detector.neurons import ILIF
 from vidar_det.detector.openvino_runtime import OpenVinoRuntime, Precision
+from vidar_det.detector.translation import convert
 
 ROUNDING = 1e-2  # of a logit
 Counts = NDArray[np.uint16]
@@ -113,8 +115,8 @@ def watch_torch(network: SpikingDetector) -> Watch:
 
 def watch_openvino(runtime: OpenVinoRuntime) -> Watch:
     precision: Precision = runtime.precision
-    encoding = runtime.network.spec.encoding
-    watched = Watched(DeployedNetwork(runtime.network, has_bytes=precision == "int8"))
+    encoding = runtime.source.network.spec.encoding
+    watched = Watched(DeployedNetwork(runtime.source.network, has_bytes=precision == "int8"))
     model = convert(watched, encoding)
     names = list(watched.fired)
     options = {

@@ -172,7 +172,7 @@ def measure(weights: str, data: str, spec: ParitySpec) -> list[dict[str, Any]]:
 
 def flips_of(ours: Detector, seer: Detector, windows: Sequence[NDArray[np.uint16]]) -> Flips:
     assert isinstance(seer.runtime, OpenVinoRuntime)
-    return count_flips(ours.runtime.network, seer.runtime, windows)
+    return count_flips(ours.runtime.source.network, seer.runtime, windows)
 
 
 def compare_scores(

@@ -22,10 +22,10 @@ from service.settings import Settings
 from vidar_det.config import did_you_mean
 from vidar_det.detections.boxes import Detections
 from vidar_det.detections.predictions import Predictions, WindowRecord
-from vidar_det.detector.checkpoint import find_weights
 from vidar_det.detector.clip_prediction import ClipPrediction, Question
 from vidar_det.detector.execution import Execution
 from vidar_det.detector.predictor import Detector, StageTimes, load_detector
+from vidar_det.detector.weights_file import find_weights
 from vidar_det.spikes.demo import RECORDING_FILE, find_demo
 from vidar_det.spikes.recording import open_recording
 from vidar_det.spikes.sidecar import RecordingOptions

@@ -7,7 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from vidar_det.detector.checkpoint import find_weights
+from vidar_det.detector.weights_file import find_weights
 from vidar_det.errors import CheckpointError
 
 METRICS_FILE = "metrics.json"

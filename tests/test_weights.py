@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from vidar_det import load_detector
-from vidar_det.detector.checkpoint import find_weights, load_network, read_checkpoint
+from vidar_det.detector.checkpoint import load_network, read_checkpoint
+from vidar_det.detector.weights_file import find_weights
 from vidar_det.pruning.costs import count_params
 from vidar_det.pruning.detectors import cut_detector, detector_groups
 from vidar_det.pruning.plan import PruningPlan, Target

@@ -11,9 +11,10 @@ import torch
 from torch import nn
 
 from benchmarks.accuracy import Study
-from vidar_det.detector.checkpoint import WEIGHTS_FILE, find_weights, load_network
+from vidar_det.detector.checkpoint import load_network
 from vidar_det.detector.network import SpikingDetector, build_detector, count_params
 from vidar_det.detector.spec import DetectorSpec
+from vidar_det.detector.weights_file import WEIGHTS_FILE, find_weights
 from vidar_det.pruning import costs
 from vidar_det.pruning.costs import Unit
 from vidar_det.pruning.detectors import cut_detector, detector_groups, initial_gammas

@@ -2,10 +2,11 @@
 
 /**
  * `#clip=ID&t=0.0125`: `t` is the sensor's time in seconds.
+ * @param {string} hash
  * @returns {{clip: string | null, t: number | null}}
  */
-export function readAddress() {
-  const parameters = new URLSearchParams(location.hash.slice(1));
+export function readAddress(hash) {
+  const parameters = new URLSearchParams(hash.slice(1));
   const t = Number.parseFloat(parameters.get("t") ?? "");
   return { clip: parameters.get("clip"), t: Number.isFinite(t) && t >= 0 ? t : null };
 }

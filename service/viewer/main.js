@@ -23,6 +23,18 @@ const shelf = new Shelf(complain);
 /** @type {Player | null} */
 let player = null;
 let restTimer = 0;
+let hasTold = false; // the status says something else than where the play head is
+
+/** @param {string} sentence that stays until the viewer moves */
+function tell(sentence) {
+  hasTold = true;
+  say(sentence);
+}
+
+function tellWhere() {
+  hasTold = false;
+  if (player) sayWhere(player, stage);
+}
 
 /** @param {string} sentence to be read above everything; an empty one takes it away */
 function complain(sentence) {
@@ -50,7 +62,7 @@ function rest(isMoving = false) {
     restTimer = 0;
     if (!player?.introduction || !player.clock) return;
     showSelection(player);
-    sayWhere(player, stage);
+    if (!hasTold) tellWhere();
     writeAddress(player.introduction.clip.id, player.clock.seconds(player.plane));
   }, REST_MS);
 }
@@ -58,6 +70,7 @@ function rest(isMoving = false) {
 /** @param {(player: Player) => void} action */
 function move(action) {
   if (!player) return;
+  hasTold = false;
   action(player);
   stage.redraw();
   rest(true);
@@ -79,6 +92,7 @@ function showClasses() {
 }
 
 function filterChanged() {
+  hasTold = false;
   setText("confidence-value", filter.confidence.toFixed(2));
   stage.redraw(true);
   if (!player?.isPlaying) rest();
@@ -130,7 +144,7 @@ const hooks = {
     stage.redraw();
   },
   onPlay: () => player && appearance.start(player),
-  onSay: (sentence) => (sentence || !player ? say(sentence) : sayWhere(player, stage)),
+  onSay: (sentence) => (sentence || !player ? tell(sentence) : tellWhere()),
   onEnd: ended,
 };
 
@@ -149,8 +163,9 @@ function showShelf() {
   void shelf.refresh();
 }
 
-function open() {
-  const { clip, t } = readAddress();
+/** @param {string} [hash] of the address; by default as it is now */
+function open(hash = location.hash) {
+  const { clip, t } = readAddress(hash);
   complain("");
   if (!clip) {
     showShelf();
@@ -166,7 +181,8 @@ function open() {
   shelf.leave();
   element("shelf").hidden = true;
   element("watch").hidden = false;
-  setText("status", "Opening.");
+  say("Opening.");
+  hasTold = false;
   player = new Player(clip, hooks, t);
   stage.show(player);
 }
@@ -190,12 +206,12 @@ async function correctGeometry() {
 async function save(action) {
   if (!player?.introduction) return;
   const clip = player.introduction.clip.name || "clip";
-  say("Saving");
+  tell("Saving");
   try {
     await action(player, `${clip.replace(/\.[^.]*$/, "")}-${player.moment}`);
-    say("Saved");
+    tell("Saved");
   } catch (error) {
-    if (player) sayWhere(player, stage);
+    tellWhere();
     fail(error);
   }
 }
@@ -221,7 +237,7 @@ function changeTheme() {
 bind({
   player: () => player,
   move,
-  say,
+  say: tell,
   filterChanged,
   modelsChanged: () => {
     showClasses();
@@ -237,8 +253,8 @@ onClick("geometry-button", () => void correctGeometry());
 onClick("save-png", () => void save((shown, name) => savePng(stage.scenes(), momentWords(shown), name)));
 onClick("save-mp4", () => void save((shown, name) => saveMp4(shown, filter, name)));
 onClick("save-json", () => void save((shown, name) => saveJson(shown, filter, name)));
-window.addEventListener("hashchange", () => {
+window.addEventListener("hashchange", ({ newURL }) => {
   for (const dialog of document.querySelectorAll("dialog")) dialog.close(); // they asked about what was here before
-  open();
+  open(new URL(newURL).hash); // the address may say by now where the play head rests
 });
 open();

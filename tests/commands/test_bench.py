@@ -13,7 +13,7 @@ from vidar_det.commands.bench import (
     short_names,
     to_document,
 )
-from vidar_det.detector.checkpoint import WEIGHTS_FILE
+from vidar_det.detector.weights_file import WEIGHTS_FILE
 from vidar_det.errors import CheckpointError, ConfigError, OutputError
 from vidar_det.evaluation.network_speed import PEERS
 from vidar_det.evaluation.speed import SpeedFigure, SpeedSpec, executions

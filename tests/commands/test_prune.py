@@ -206,6 +206,34 @@ def test_frozen_layers_are_neither_cut_nor_trained(
         prune_weights(str(dense), tmp_path / "a", settings("params=0.5", frozen=frozen[:1]))
 
 
+def test_a_budget_that_is_met_cuts_nothing_and_another_teacher_is_heard(
+    dense: Path, recipe: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other.safetensors"
+    save_checkpoint(other, build_detector(load_network(dense).spec))
+    lessons = Lessons(recipe=recipe, windows=8)
+    tuned = [
+        prune_weights(str(dense), tmp_path / f"{at}", settings("params=1", lessons, teacher=who))
+        for at, who in enumerate(("", str(dense), str(other)))
+    ]
+    whole = load_network(dense)
+    assert all(summary.plan.kept.all() for summary in tuned)
+    alone, same, taught = (load_network(one.path).state_dict() for one in tuned)
+    moved = "head.boxes.0.read.weight"
+    assert not torch.equal(whole.state_dict()[moved].half(), alone[moved].half())
+    assert all(torch.equal(alone[name], same[name]) for name in alone)
+    assert not torch.equal(alone[moved], taught[moved])
+
+
+def test_a_teacher_of_other_things_is_refused(dense: Path, recipe: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.safetensors"
+    save_checkpoint(other, build_detector(size_spec("nano", classes=("person",))))
+    given = settings("params=0.5", Lessons(recipe=recipe, windows=8), teacher=str(other))
+    with pytest.raises(ConfigError, match="teacher: found classes"):
+        prune_weights(str(dense), tmp_path / "out", given)
+    assert not (tmp_path / "out").exists()
+
+
 def test_unknown_layers_and_targets_below_the_floors_are_refused(
     dense: Path, tmp_path: Path
 ) -> None:

@@ -6,14 +6,10 @@ import pytest
 import safetensors.torch
 import torch
 
-from vidar_det.detector.checkpoint import (
-    find_weights,
-    load_network,
-    read_checkpoint,
-    save_checkpoint,
-)
+from vidar_det.detector.checkpoint import load_network, read_checkpoint, save_checkpoint
 from vidar_det.detector.network import SpikingDetector, build_detector
 from vidar_det.detector.spec import size_spec
+from vidar_det.detector.weights_file import find_weights
 from vidar_det.errors import CheckpointError, OutputError
 
 

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from vidar_det.detector.encoding import encode, padded_size
+from vidar_det.detector.encoding import encode
+from vidar_det.detector.inputs import padded_size
 from vidar_det.detector.spec import EncodingSpec
 from vidar_det.errors import ShapeError
 

@@ -13,11 +13,12 @@ from tests.detector.exact import exact_network
 from vidar_det.commands.export import SUFFIXES, export_weights
 from vidar_det.detector import export
 from vidar_det.detector.checkpoint import load_network, save_checkpoint
-from vidar_det.detector.deployment import DeployedNetwork, pad_counts, rate_table
+from vidar_det.detector.deployment import DeployedNetwork
 from vidar_det.detector.export import ExportFormat
+from vidar_det.detector.inputs import pad_counts, rate_table
 from vidar_det.detector.network import build_detector
-from vidar_det.detector.runtime import TorchRuntime
 from vidar_det.detector.spec import NeuronSpec, size_spec
+from vidar_det.detector.torch_runtime import TorchRuntime
 from vidar_det.errors import ConfigError, OutputError
 
 

@@ -12,6 +12,7 @@ from tests.detector.exact import exact_network
 from vidar_det.detector import graphs
 from vidar_det.detector.network import SpikingDetector
 from vidar_det.detector.openvino_runtime import OpenVinoRuntime, OpenVinoSettings
+from vidar_det.detector.source import NetworkSource
 from vidar_det.detector.spec import EncodingSpec, size_spec
 from vidar_det.errors import ConfigError
 
@@ -33,7 +34,7 @@ def scores(network: SpikingDetector, tmp_path_factory: pytest.TempPathFactory) -
 
 
 def run(network: SpikingDetector, cache: Path) -> tuple[np.ndarray, tuple[str, ...]]:
-    runtime = OpenVinoRuntime(network, OpenVinoSettings(cache=cache, threads=1))
+    runtime = OpenVinoRuntime(NetworkSource.of(network), OpenVinoSettings(cache=cache, threads=1))
     return runtime.run(SEEN, 32).scores, runtime.warnings
 
 
@@ -91,5 +92,7 @@ def test_what_openvino_does_not_know_is_refused_in_words() -> None:
         def forward(self, counts: Tensor, rates: Tensor) -> Any:
             return torch.linalg.svd(counts.float())[0] * rates[0]
 
+    from vidar_det.detector.translation import convert
+
     with pytest.raises(ConfigError, match="openvino: cannot translate this network"):
-        graphs.convert(Odd(), EncodingSpec())
+        convert(Odd(), EncodingSpec())

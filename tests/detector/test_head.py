@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from vidar_det.detector.head import cell_grid, decode
+from vidar_det.detector.decoding import cell_grid, decode
 
 CLASSES, REG_MAX = 3, 16
 

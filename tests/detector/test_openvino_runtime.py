@@ -4,6 +4,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,16 +13,18 @@ import torch
 from tests.detector.exact import exact_network
 from vidar_det.detections.boxes import box_iou
 from vidar_det.detector import graphs
-from vidar_det.detector.deployment import DeployedNetwork, pad_counts, rate_table
+from vidar_det.detector.deployment import DeployedNetwork
 from vidar_det.detector.encoding import encode
 from vidar_det.detector.execution import Execution, build_runtime
 from vidar_det.detector.folding import fold
-from vidar_det.detector.graphs import network_digest
+from vidar_det.detector.inputs import pad_counts, rate_table
 from vidar_det.detector.network import SpikingDetector, build_detector
-from vidar_det.detector.openvino_runtime import OpenVinoRuntime, OpenVinoSettings
+from vidar_det.detector.openvino_runtime import OpenVinoRuntime, OpenVinoSettings, Precision
 from vidar_det.detector.predictor import Detector, load_detector
-from vidar_det.detector.runtime import CellArrays, TorchRuntime
+from vidar_det.detector.runtime import CellArrays
+from vidar_det.detector.source import NetworkSource, network_digest
 from vidar_det.detector.spec import EncodingSpec, size_spec
+from vidar_det.detector.torch_runtime import TorchRuntime
 from vidar_det.errors import ConfigError
 from vidar_det.spikes.demo import RECORDING_FILE, find_demo
 from vidar_det.spikes.recording import open_recording
@@ -59,6 +62,12 @@ print([name for event, name in ran if event == "call"])
 """
 
 
+def run_in_openvino(
+    network: SpikingDetector, precision: Precision = "f32", **how: Any
+) -> OpenVinoRuntime:
+    return OpenVinoRuntime(NetworkSource.of(network), OpenVinoSettings(precision, **how))
+
+
 def test_threads_that_look_first_at_a_tensor_together_run_no_python_inside_its_lock() -> None:
     # OpenVINO fills a table there; a thread that gave up the interpreter meanwhile never got it
     # back from one that waited for the table
@@ -88,7 +97,7 @@ def test_the_folded_graph_says_what_the_network_says(network: SpikingDetector) -
 
 
 def test_f32_finds_the_same_at_every_size(network: SpikingDetector, cache: Path) -> None:
-    runtime = OpenVinoRuntime(network, OpenVinoSettings(cache=cache, threads=1))
+    runtime = run_in_openvino(network, cache=cache, threads=1)
     for size in ((60, 90), (96, 64)):
         seen = counts(*size)
         one, other = runtime.run(seen, 32), TorchRuntime(network).run(seen, 32)
@@ -101,7 +110,7 @@ def test_f32_finds_the_same_at_every_size(network: SpikingDetector, cache: Path)
 def test_a_longer_window_changes_what_a_count_stands_for(
     network: SpikingDetector, cache: Path
 ) -> None:
-    runtime = OpenVinoRuntime(network, OpenVinoSettings(cache=cache, threads=1))
+    runtime = run_in_openvino(network, cache=cache, threads=1)
     seen = counts()
     assert apart(runtime.run(seen, 64), TorchRuntime(network).run(seen, 64)) < 1e-3
     assert apart(runtime.run(seen, 64), runtime.run(seen, 32)) > 1e-6
@@ -109,7 +118,9 @@ def test_a_longer_window_changes_what_a_count_stands_for(
 
 def test_bytes_are_run_as_they_are_rounded(network: SpikingDetector, cache: Path) -> None:
     seen = counts()
-    runtime = OpenVinoRuntime(network, OpenVinoSettings("int8", cache=cache, threads=1))
+    runtime = OpenVinoRuntime(
+        NetworkSource.of(network), OpenVinoSettings("int8", cache=cache, threads=1)
+    )
     rounded = runtime.run(seen, 32)
     with torch.no_grad():
         rates = torch.from_numpy(rate_table(network.spec.encoding, 32))
@@ -124,25 +135,27 @@ def test_graphs_are_kept_and_belong_to_their_weights(
     network: SpikingDetector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = OpenVinoSettings(cache=tmp_path, threads=1)
-    first = OpenVinoRuntime(network, settings).run(counts(), 32)
+    first = OpenVinoRuntime(NetworkSource.of(network), settings).run(counts(), 32)
     (graph,) = (tmp_path / "graphs").glob("*.xml")
     assert graph.with_suffix(".bin").exists()
 
     def refuse(*_: object) -> None:
         raise AssertionError("translated again")
 
-    monkeypatch.setattr(graphs, "translate", refuse)
-    again = OpenVinoRuntime(network, settings).run(counts(), 32)
+    monkeypatch.setattr("vidar_det.detector.translation.translate", refuse)
+    again = OpenVinoRuntime(NetworkSource.of(network), settings).run(counts(), 32)
     assert np.array_equal(first.scores, again.scores)
 
     other = build_detector(network.spec).eval()
     assert network_digest(other) != network_digest(network)
     with pytest.raises(AssertionError, match="translated again"):
-        OpenVinoRuntime(other, settings).run(counts(), 32)
+        OpenVinoRuntime(NetworkSource.of(other), settings).run(counts(), 32)
 
 
 def test_threads_may_ask_at_once(network: SpikingDetector, cache: Path) -> None:
-    runtime = OpenVinoRuntime(network, OpenVinoSettings(cache=cache, threads=2, streams=2))
+    runtime = OpenVinoRuntime(
+        NetworkSource.of(network), OpenVinoSettings(cache=cache, threads=2, streams=2)
+    )
     windows = [counts(seed=seed) for seed in range(12)]
     alone = [runtime.run(window, 32).scores for window in windows]
     with ThreadPoolExecutor(4) as pool:
@@ -154,7 +167,9 @@ def test_bf16_falls_back_where_the_cpu_has_none(
     network: SpikingDetector, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(graphs, "has_bf16", lambda: False)
-    runtime = OpenVinoRuntime(network, OpenVinoSettings("bf16", cache=cache, threads=1))
+    runtime = OpenVinoRuntime(
+        NetworkSource.of(network), OpenVinoSettings("bf16", cache=cache, threads=1)
+    )
     assert runtime.precision == "f32"
     assert apart(runtime.run(counts(), 32), TorchRuntime(network).run(counts(), 32)) < 1e-3
 
@@ -212,6 +227,6 @@ def test_one_step_and_relu_networks_run_too(cache: Path) -> None:
     encoding = EncodingSpec(steps=1, bin_planes=64, parts=2)
     made = exact_network(size_spec("nano", encoding=encoding))
     seen = counts()[:2]
-    runtime = OpenVinoRuntime(made, OpenVinoSettings(cache=cache, threads=1))
+    runtime = run_in_openvino(made, cache=cache, threads=1)
     assert apart(runtime.run(seen, 32), TorchRuntime(made).run(seen, 32)) < 1e-3
     assert isinstance(Detector(runtime, made.spec, "one", "", 0).predict(seen).scores, np.ndarray)

@@ -10,8 +10,8 @@ from vidar_det.detector.checkpoint import save_checkpoint
 from vidar_det.detector.execution import Execution, RuntimeName, build_runtime
 from vidar_det.detector.network import SpikingDetector
 from vidar_det.detector.predictor import Detector, StageTimes, Thresholds
-from vidar_det.detector.runtime import TorchRuntime
 from vidar_det.detector.spec import DetectorSpec, size_spec
+from vidar_det.detector.torch_runtime import TorchRuntime
 from vidar_det.errors import RangeError, ShapeError
 from vidar_det.spikes.stores import ArrayStore
 from vidar_det.spikes.stream import Sensor, SpikeStream, SpikeWindow
@@ -144,7 +144,7 @@ def test_thresholds_outside_their_range_are_refused(values: dict[str, float]) ->
 def test_counts_that_cannot_be_are_refused(runtime: RuntimeName, detector: Detector) -> None:
     if runtime == "openvino":
         pytest.importorskip("openvino", reason="OpenVINO is not installed")
-    built = build_runtime(detector.runtime.network, Execution(runtime, threads=1))
+    built = build_runtime(detector.runtime.source.network, Execution(runtime, threads=1))
     seer = Detector(built, detector.spec, "seer", "", 0)
     counts = np.full((4, HEIGHT, WIDTH), 32, np.int64)
     seer.predict(counts)

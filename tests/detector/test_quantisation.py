@@ -8,6 +8,7 @@ from vidar_det.detector.folding import fold
 from vidar_det.detector.network import build_detector
 from vidar_det.detector.openvino_runtime import OpenVinoRuntime, OpenVinoSettings
 from vidar_det.detector.quantisation import QuantisedConvolution, quantise
+from vidar_det.detector.source import NetworkSource
 from vidar_det.detector.spec import DetectorSpec, EncodingSpec, NeuronSpec, size_spec
 from vidar_det.errors import ConfigError
 
@@ -57,7 +58,7 @@ def test_what_does_not_fit_into_eight_bits_is_refused(spec: DetectorSpec, found:
         quantise(fold(network))
     pytest.importorskip("openvino", reason="OpenVINO is not installed")
     with pytest.raises(ConfigError, match=f"precision 'int8': found .*{found}"):
-        OpenVinoRuntime(network, OpenVinoSettings("int8"))
+        OpenVinoRuntime(NetworkSource.of(network), OpenVinoSettings("int8"))
 
 
 def test_as_many_levels_as_fit_are_quantised() -> None:

@@ -103,7 +103,7 @@ def test_a_number_of_threads_is_pytorchs_too() -> None:
 def test_pytorch_keeps_within_a_quota_and_within_what_it_was_told(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("vidar_det.detector.runtime.available_cpus", lambda: 2)
+    monkeypatch.setattr("vidar_det.detector.torch_runtime.available_cpus", lambda: 2)
     torch.set_num_threads(4)
     prepare_compute()
     assert torch.get_num_threads() == 2

@@ -100,7 +100,9 @@ def test_all_but_time_repeats(
 def test_a_network_alone_will_do(
     cost: Cost, detector: Detector, windows: list[NDArray[np.uint16]]
 ) -> None:
-    assert measure_cost(detector.runtime.network, windows, runs=1).operations == cost.operations
+    assert (
+        measure_cost(detector.runtime.source.network, windows, runs=1).operations == cost.operations
+    )
 
 
 def test_what_is_seen_decides_synops_but_not_macs(cost: Cost, detector: Detector) -> None:
@@ -138,7 +140,9 @@ def test_latency_is_that_of_the_runtime_and_all_else_that_of_the_network(
     cost: Cost, detector: Detector, windows: list[NDArray[np.uint16]]
 ) -> None:
     pytest.importorskip("openvino", reason="OpenVINO is not installed")
-    runtime = build_runtime(detector.runtime.network, Execution("openvino", "int8", threads=1))
+    runtime = build_runtime(
+        detector.runtime.source.network, Execution("openvino", "int8", threads=1)
+    )
     quick = Detector(runtime, detector.spec, "quick", "", 0)
     measured = measure_cost(quick, windows, runs=1)
     assert measured.operations == cost.operations

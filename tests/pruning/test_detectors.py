@@ -6,10 +6,11 @@ import numpy as np
 import torch
 
 from vidar_det.detections.boxes import Detections
-from vidar_det.detector.checkpoint import find_weights, load_network
+from vidar_det.detector.checkpoint import load_network
+from vidar_det.detector.decoding import decode
 from vidar_det.detector.encoding import encode
-from vidar_det.detector.head import decode
 from vidar_det.detector.network import SpikingDetector
+from vidar_det.detector.weights_file import find_weights
 from vidar_det.pruning.costs import count_params
 from vidar_det.pruning.detectors import cut_detector, detector_groups
 from vidar_det.pruning.importance import spine_sizes

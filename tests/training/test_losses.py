@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from vidar_det.detector.head import RawPredictions, cell_grid
+from vidar_det.detector.decoding import cell_grid
+from vidar_det.detector.head import RawPredictions
 from vidar_det.errors import ShapeError
 from vidar_det.training.losses import (
     LossSpec,

@@ -101,7 +101,6 @@ def predict(
     Recordings of any length are read in bounded memory. Of several, each gets a folder of its own
     name in --out.
     """
-    from vidar_det.commands.compute import prepare_compute
     from vidar_det.commands.follow import FollowSettings
     from vidar_det.commands.predict import PredictSettings, predict_sources
     from vidar_det.commands.progress import progress
@@ -121,7 +120,6 @@ def predict(
     if is_followed and (len(sources) != 1 or engine != "inline"):
         raise typer.BadParameter("--follow takes one recording, and --engine inline")
     check_following(context, is_followed, timeout_s)
-    prepare_compute(device, threads)
     execution = Execution(runtime, precision, threads or _threads_of(engine), device=device)
     load = functools.partial(load_detector, weights, execution=execution)
     code = 0
@@ -207,7 +205,6 @@ def val(
     In --out also by speed, light, size and origin, with curves, confusions, the worst misses and
     false alarms, and what the weights cost to run.
     """
-    from vidar_det.commands.compute import prepare_compute
     from vidar_det.commands.console import show_warnings
     from vidar_det.commands.progress import progress
     from vidar_det.commands.tables import show_assessment
@@ -220,7 +217,6 @@ def val(
     mapping = parse_class_map(classes) if classes else None
     options = RecordingOptions(width, height, layout, flip, rate_hz)
     reading = ReadingSpec(data_format, options, label_flip)
-    prepare_compute(device, threads)
     execution = Execution(runtime, precision, threads or _threads_of(engine), device=device)
     detector = load_detector(weights, execution=execution)
     is_file = compare.endswith(".json")

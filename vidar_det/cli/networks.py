@@ -147,8 +147,16 @@ def prune(
         float, typer.Option(min=0, help="Lambda: how fast that threshold may rise.")
     ] = 0.3,
     distillation: Annotated[
-        float, typer.Option(min=0, help="Weight of the dense net's word in the end.")
+        float, typer.Option(min=0, help="Weight of the teacher's word in the end.")
     ] = 1.0,
+    teacher: Annotated[
+        str,
+        typer.Option(
+            metavar="WEIGHTS",
+            help="Whose word that is, of the same classes and windows.",
+            show_default="the dense net",
+        ),
+    ] = "",
     seed: Annotated[int, typer.Option(min=0, help="Decides the data.")] = 0,
     resume: ResumeOption = False,
     workers: WorkersOption = 1,
@@ -186,6 +194,7 @@ def prune(
         names_in(layers),
         names_in(frozen),
         distillation,
+        teacher,
         data_root,
         resume,
         overwrite,

@@ -49,14 +49,12 @@ def demo(
     as_json: JsonOption = False,
 ) -> None:
     """Detect objects in the recording that comes along, and score them against its exact boxes."""
-    from vidar_det.commands.compute import prepare_compute
     from vidar_det.commands.console import show_note
     from vidar_det.commands.demo import run_demo
     from vidar_det.commands.progress import progress
     from vidar_det.commands.tables import show_accuracy, show_predictions
     from vidar_det.detector.execution import Execution
 
-    prepare_compute("cpu", threads)
     execution = Execution(runtime, precision, threads or 0)
     with progress("demo", "windows") as report:
         summary = run_demo(out, weights, overwrite, report=report, execution=execution)

@@ -8,9 +8,10 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from vidar_det.detector.checkpoint import WEIGHTS_FILE, find_weights, load_network
+from vidar_det.detector.checkpoint import load_network
 from vidar_det.detector.network import SpikingDetector, build_detector
 from vidar_det.detector.spec import DEFAULT_WEIGHTS, size_spec
+from vidar_det.detector.weights_file import WEIGHTS_FILE, find_weights
 from vidar_det.errors import ConfigError
 from vidar_det.evaluation.counting_speed import measure_counting
 from vidar_det.evaluation.machine import describe_machine

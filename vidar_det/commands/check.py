@@ -152,11 +152,9 @@ def _weights(
     weights: str, runtime: "RuntimeName", precision: "Precision", threads: int | None
 ) -> str:
     """Load the weights and look at one window."""
-    from vidar_det.commands.compute import prepare_compute
     from vidar_det.detector.execution import Execution
     from vidar_det.detector.predictor import load_detector
 
-    prepare_compute("cpu", threads)
     detector = load_detector(weights, execution=Execution(runtime, precision, threads or 0))
     counts = np.zeros((detector.spec.encoding.bins, HEIGHT, WIDTH), np.uint16)
     detector.predict(counts)

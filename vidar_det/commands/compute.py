@@ -1,9 +1,6 @@
-"""A device's name and a number of threads come in; torch is ready, or a clear refusal goes out."""
+"""A device's name and a number of threads come in; torch is ready to train, or refuses."""
 
-import torch
-
-from vidar_det.detector.runtime import set_torch_threads
-from vidar_det.errors import ConfigError
+from vidar_det.detector.torch_runtime import check_device, set_torch_threads
 
 
 def prepare_compute(device: str = "cpu", threads: int | None = None) -> None:
@@ -19,9 +16,5 @@ def prepare_compute(device: str = "cpu", threads: int | None = None) -> None:
     Example:
         >>> prepare_compute("cpu")
     """
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise ConfigError(f"device {device!r}: cannot be used ({reason})") from error
+    check_device(device)
     set_torch_threads(threads or 0)

@@ -24,7 +24,7 @@ from vidar_det.commands.train import TrainSettings
 from vidar_det.detections.boxes import GroundTruth, box_iou
 from vidar_det.detector.network import SpikingDetector, build_detector
 from vidar_det.detector.predictor import Detector, Thresholds
-from vidar_det.detector.runtime import TorchRuntime
+from vidar_det.detector.torch_runtime import TorchRuntime
 from vidar_det.errors import SourceError
 from vidar_det.evaluation.accuracy import evaluate
 from vidar_det.evaluation.matching import ScoredImage

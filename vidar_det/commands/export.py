@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vidar_det.detector.agreement import Agreement
-from vidar_det.detector.checkpoint import find_weights, load_network
+from vidar_det.detector.checkpoint import load_network
 from vidar_det.detector.export import ExportFormat, export_onnx, export_openvino
+from vidar_det.detector.weights_file import find_weights
 from vidar_det.errors import ConfigError
 
 SUFFIXES = {"onnx": ".onnx", "openvino": ".xml"}

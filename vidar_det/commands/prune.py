@@ -15,14 +15,11 @@ from numpy.typing import NDArray
 from vidar_det.commands.compute import prepare_compute
 from vidar_det.commands.prune_examples import Examples
 from vidar_det.commands.prune_recipe import Lessons
-from vidar_det.detector.checkpoint import (
-    WEIGHTS_FILE,
-    find_weights,
-    load_network,
-    save_checkpoint,
-)
+from vidar_det.detector.checkpoint import load_network, save_checkpoint
 from vidar_det.detector.network import SpikingDetector
 from vidar_det.detector.normalisation import recalibrate
+from vidar_det.detector.spec import DetectorSpec
+from vidar_det.detector.weights_file import WEIGHTS_FILE, find_weights
 from vidar_det.errors import CheckpointError, ConfigError, OutputError
 from vidar_det.outputs import atomic_path, prepare_output_folder, write_json
 from vidar_det.pruning.costs import CostModel, count_macs, count_params, measure_synops
@@ -72,7 +69,8 @@ class PruneSettings:
         layers: patterns of the layers that may shrink, as in a shell; empty = all.
         frozen: patterns of the layers that stay as they are: neither cut nor trained, which makes
             training quicker, above all where they come first.
-        distillation: weight of the dense network's word while the cut one is tuned.
+        distillation: weight of the teacher's word while the cut network is tuned.
+        teacher: name or path of the weights whose word that is; empty = the dense ones.
         data_root: folder that the recipe's own folders are relative to.
         resume: go on where the run in the output folder stopped.
         overwrite: replace a run in the output folder.
@@ -89,6 +87,7 @@ class PruneSettings:
     layers: tuple[str, ...] = ()
     frozen: tuple[str, ...] = ()
     distillation: float = 1.0
+    teacher: str = ""
     data_root: Path = Path()
     resume: bool = False
     overwrite: bool = False
@@ -129,7 +128,8 @@ def prune_weights(
     """Cut channels out of a detector until it meets a budget.
 
     What the loss feels least is cut away, planned in rounds (`plan_in_rounds`), and the rest is
-    tuned, with the dense network as its teacher. With a ``threshold_share``, the plan comes from
+    tuned, with the dense network as its teacher, or a better one. A budget that is met already cuts
+    nothing: what was cut before is tuned on. With a ``threshold_share``, the plan comes from
     training: spines of groups stand against a threshold that rises until the budget is met
     (`GroupThreshold`). Without data the groups of the smallest spines are cut. The folder receives
     ``model.safetensors``, the plan as ``plan.json``, ``plan.md`` and ``plan.png``, ``prune.json``
@@ -146,7 +146,7 @@ def prune_weights(
 
     Raises:
         PruningError: the target lies below what the floors leave, or above today's cost.
-        ConfigError: unknown layers, classes that do not fit, wrong values.
+        ConfigError: unknown layers, classes or a teacher that do not fit, wrong values.
         CheckpointError: there are no such weights, or ``resume`` found another run.
         OutputError: ``out`` holds files, and neither ``resume`` nor ``overwrite`` is set; or it
             holds the dense weights.
@@ -180,6 +180,10 @@ class _Run:
         self, dense: SpikingDetector, out: Path, settings: PruneSettings, report: Report
     ) -> None:
         self.dense, self.out, self.settings, self.report = dense, out, settings, report
+        self.teacher = dense
+        if settings.teacher:
+            self.teacher = load_network(find_weights(settings.teacher))
+            _check_teacher(self.teacher.spec, dense.spec)
         self.groups = detector_groups(dense)
         self.stages = settings.lessons.stages(dense.spec)
         self.room: DataRoom | None = None
@@ -216,7 +220,7 @@ class _Run:
         if self.trains and self.settings.lessons.threshold_share:
             learned, scores = self._train_threshold()
             plan = make_plan(self.groups, scores, *self._asked)
-        elif self.stages is not None:
+        elif self.stages is not None and not plan.kept.all():
             plan = self._plan_before() or plan_in_rounds(
                 self.dense,
                 self.groups,
@@ -261,7 +265,7 @@ class _Run:
             return narrow
         student = Student(
             narrow,
-            teacher=self.dense,
+            teacher=self.teacher,
             distillation=self.settings.distillation,
             frozen=self.frozen,
         )
@@ -322,6 +326,14 @@ class _Run:
                 "target synops: wanted a recipe or a dataset, whose windows show how much fires"
             )
         return measure_synops(self.dense, self.groups, self._examples(0).windows(SYNOPS_WINDOWS))
+
+
+def _check_teacher(teacher: DetectorSpec, learner: DetectorSpec) -> None:
+    """Refuse a teacher that sees something else, or speaks of other things."""
+    for name in ("classes", "encoding", "reg_max"):
+        found, wanted = getattr(teacher, name), getattr(learner, name)
+        if found != wanted:
+            raise ConfigError(f"teacher: found {name} {found}, wanted the network's, {wanted}")
 
 
 def _name(source: Path) -> str:

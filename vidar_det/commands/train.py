@@ -12,10 +12,10 @@ from vidar_det.commands.tensorboard import AddScalars, tensorboard_scalars
 from vidar_det.datasets.class_map import complete_class_map, parse_class_map
 from vidar_det.datasets.labelled_data import open_labelled_data
 from vidar_det.datasets.windows import labelled_windows
-from vidar_det.detector.checkpoint import WEIGHTS_FILE
 from vidar_det.detector.network import SpikingDetector
 from vidar_det.detector.predictor import Detector
-from vidar_det.detector.runtime import TorchRuntime
+from vidar_det.detector.torch_runtime import TorchRuntime
+from vidar_det.detector.weights_file import WEIGHTS_FILE
 from vidar_det.errors import OutputError
 from vidar_det.outputs import prepare_output_folder
 from vidar_det.training.curves import CURVES_FILE

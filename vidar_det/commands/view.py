@@ -12,8 +12,8 @@ from service.in_place import prepare_recording
 from service.serve import serve
 from service.settings import Settings, read_settings
 from service.spool import Spool
-from vidar_det.detector.checkpoint import named_weights
 from vidar_det.detector.spec import DEFAULT_WEIGHTS
+from vidar_det.detector.weights_file import named_weights
 from vidar_det.errors import OutputError
 from vidar_det.spikes.sidecar import RecordingOptions
 

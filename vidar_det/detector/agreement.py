@@ -15,8 +15,9 @@ import torch
 from numpy.typing import NDArray
 
 from vidar_det.detections.boxes import Detections, box_iou
-from vidar_det.detector.deployment import DeployedNetwork, pad_counts, rate_table
-from vidar_det.detector.head import decode
+from vidar_det.detector.decoding import decode
+from vidar_det.detector.deployment import DeployedNetwork
+from vidar_det.detector.inputs import pad_counts, rate_table
 from vidar_det.detector.runtime import CellArrays
 from vidar_det.spikes.demo import RECORDING_FILE, find_demo
 from vidar_det.spikes.recording import open_recording

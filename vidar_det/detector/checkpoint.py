@@ -4,22 +4,17 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import safetensors
 import safetensors.torch
 import torch
-from safetensors import SafetensorError
 from torch import Tensor
 
-from vidar_det.config import did_you_mean
 from vidar_det.detector.network import SpikingDetector, build_detector
-from vidar_det.detector.spec import DetectorSpec, read_spec
-from vidar_det.errors import CheckpointError, ConfigError
+from vidar_det.detector.spec import DetectorSpec
+from vidar_det.detector.weights_file import FORMAT, read_header
+from vidar_det.errors import CheckpointError
 from vidar_det.outputs import atomic_path
-
-FORMAT = "vidar-det/1"
-WEIGHTS_FILE = "model.safetensors"
 
 
 @dataclass(frozen=True)
@@ -87,21 +82,14 @@ def read_checkpoint(path: Path) -> Checkpoint:
         CheckpointError: the file is missing, is no checkpoint, or its spec is not understood.
 
     Example:
+        >>> from vidar_det.detector.weights_file import find_weights
         >>> read_checkpoint(find_weights("nano")).spec.classes
         ('person', 'vehicle', 'cycle')
     """
-    if not path.is_file():
-        raise CheckpointError(f"{path}: no such checkpoint")
-    try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            header = file.metadata() or {}
-            names = list(file.keys())
-            tensors = {name: file.get_tensor(name).float() for name in names}
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path}: no safetensors file ({error})") from error
-    if header.get("format") != FORMAT:
-        raise CheckpointError(f"{path}: format {header.get('format')!r}, wanted {FORMAT!r}")
-    return Checkpoint(_header_spec(header, path), tensors, header.get("version", ""))
+    header = read_header(path)
+    with safetensors.safe_open(path, framework="pt") as file:
+        tensors = {name: file.get_tensor(name).float() for name in header.shapes}
+    return Checkpoint(header.spec, tensors, header.version)
 
 
 def load_network(path: Path, expected: DetectorSpec | None = None) -> SpikingDetector:
@@ -119,6 +107,7 @@ def load_network(path: Path, expected: DetectorSpec | None = None) -> SpikingDet
             not the expected one.
 
     Example:
+        >>> from vidar_det.detector.weights_file import find_weights
         >>> load_network(find_weights("nano")).training
         False
     """
@@ -142,6 +131,7 @@ def restore_network(
         CheckpointError: the tensors do not fit their spec, or the spec is not the expected one.
 
     Example:
+        >>> from vidar_det.detector.weights_file import find_weights
         >>> path = find_weights("nano")
         >>> restore_network(read_checkpoint(path), path).training
         False
@@ -166,59 +156,6 @@ def restore_network(
         raise CheckpointError(f"{path}: holds {extra[0]!r}, which its spec does not know")
     network.load_state_dict(dict(checkpoint.tensors), strict=False)
     return network.eval()
-
-
-def find_weights(name: str) -> Path:
-    """Resolve named weights, a folder or a file to a checkpoint file.
-
-    Args:
-        name: a path, or a name such as ``nano`` (``weights/NAME`` in the repository or in the
-            installed package).
-
-    Returns:
-        The checkpoint's path.
-
-    Raises:
-        CheckpointError: there is no such file and no such name.
-
-    Example:
-        >>> find_weights("nano").name
-        'model.safetensors'
-    """
-    given = Path(name)
-    if given.is_file():
-        return given
-    if (given / WEIGHTS_FILE).is_file():
-        return given / WEIGHTS_FILE
-    for root in _weights_folders():
-        if (root / name / WEIGHTS_FILE).is_file():
-            return root / name / WEIGHTS_FILE
-    hint = did_you_mean(name, named_weights())
-    raise CheckpointError(f"weights {name!r}: no such file, folder or name{hint}")
-
-
-def named_weights() -> list[str]:
-    """List the names of the weights that come along.
-
-    Example:
-        >>> "nano" in named_weights()
-        True
-    """
-    found = [path for root in _weights_folders() for path in root.glob(f"*/{WEIGHTS_FILE}")]
-    return sorted({path.parent.name for path in found})
-
-
-def _weights_folders() -> tuple[Path, Path]:
-    package = Path(__file__).parent.parent
-    return package / "weights", package.parent / "weights"
-
-
-def _header_spec(header: Mapping[str, str], path: Path) -> DetectorSpec:
-    try:
-        mapping: dict[str, Any] = json.loads(header["spec"])
-        return read_spec(mapping, f"{path} [spec]")
-    except (KeyError, json.JSONDecodeError, ConfigError) as error:
-        raise CheckpointError(f"{path}: its spec cannot be read ({error})") from error
 
 
 def _first_difference(found: DetectorSpec, wanted: DetectorSpec) -> str:

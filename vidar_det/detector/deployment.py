@@ -4,18 +4,12 @@ Everything between the camera's counts and the head's logits is inside: the look
 unrolled steps, without batch normalisation. What runs it needs neither PyTorch nor this library.
 """
 
-from typing import Any
-
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from vidar_det.detector.encoding import padded_size
 from vidar_det.detector.folding import fold
 from vidar_det.detector.network import SpikingDetector
 from vidar_det.detector.quantisation import quantise
-from vidar_det.detector.spec import EncodingSpec
 
 
 class DeployedNetwork(nn.Module):
@@ -26,6 +20,7 @@ class DeployedNetwork(nn.Module):
         has_bytes: round the weights to 8 bits; see ``vidar_det.detector.quantisation``.
 
     Example:
+        >>> from vidar_det.detector.inputs import rate_table
         >>> from vidar_det.detector.network import build_detector
         >>> from vidar_det.detector.spec import EncodingSpec, size_spec
         >>> deployed = DeployedNetwork(build_detector(size_spec("nano")))
@@ -45,8 +40,8 @@ class DeployedNetwork(nn.Module):
         """Predict.
 
         Args:
-            counts: ``[S * parts, H, W] int32``, H and W multiples of 32; see ``pad_counts``.
-            rates: ``[K] float32``: what each count stands for; see ``rate_table``.
+            counts: ``[S * parts, H, W] int32``, H and W multiples of 32; see ``inputs.pad_counts``.
+            rates: ``[K] float32``: what each count stands for; see ``inputs.rate_table``.
 
         Returns:
             Logits of the scores ``[N, classes]`` and of the distances ``[N, 4 * reg_max]``.
@@ -56,27 +51,3 @@ class DeployedNetwork(nn.Module):
             torch.unflatten(rates[counts.long()], 0, (encoding.steps, encoding.parts))
         )
         return raw.scores[0], raw.distances[0]
-
-
-def pad_counts(counts: NDArray[np.integer[Any]]) -> NDArray[np.int32]:
-    """Add zeros below and to the right, up to whole strides: ``(n, H', W') int32``.
-
-    Example:
-        >>> pad_counts(np.zeros((4, 250, 400), np.uint16)).shape
-        (4, 256, 416)
-    """
-    bins, height, width = counts.shape
-    padded = np.zeros((bins, *padded_size(height, width)), np.int32)
-    padded[:, :height, :width] = counts
-    return padded
-
-
-def rate_table(spec: EncodingSpec, planes_per_count: int) -> NDArray[np.float32]:
-    """What each possible count is encoded as: ``(count / planes) ** gamma``.
-
-    Returns:
-        ``(planes_per_count + 1,) float32``, with the very values of ``encode``.
-    """
-    table = torch.arange(planes_per_count + 1, dtype=torch.float32)
-    values: NDArray[np.float32] = (table / planes_per_count).pow(spec.gamma).numpy()
-    return values

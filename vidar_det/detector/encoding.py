@@ -7,7 +7,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vidar_det.detector.spec import STRIDES, EncodingSpec
+from vidar_det.detector.inputs import padded_size, rate_table
+from vidar_det.detector.spec import EncodingSpec
 from vidar_det.errors import ShapeError
 
 
@@ -44,21 +45,10 @@ def encode(
     batch, _, height, width = values.shape
     # one rate per possible count: an exact look-up instead of a power per pixel
     planes = planes_per_count or spec.planes_per_count
-    table = torch.arange(planes + 1, device=values.device, dtype=torch.float32)
-    rates = (table / planes).pow(spec.gamma).index_select(0, values.flatten().int())
+    table = torch.from_numpy(rate_table(spec, planes)).to(values.device)
+    rates = table.index_select(0, values.flatten().int())
     folded = rates.reshape(batch, spec.steps, spec.parts, height, width).transpose(0, 1)
     padded_height, padded_width = padded_size(height, width)
     inputs = folded.new_zeros(spec.steps, batch, spec.parts, padded_height, padded_width)
     inputs[..., :height, :width] = folded
     return inputs.flatten(0, 1)
-
-
-def padded_size(height: int, width: int) -> tuple[int, int]:
-    """Round height and width up to whole strides, in pixels.
-
-    Example:
-        >>> padded_size(250, 400)
-        (256, 416)
-    """
-    stride = STRIDES[-1]
-    return -(-height // stride) * stride, -(-width // stride) * stride

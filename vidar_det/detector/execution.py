@@ -1,13 +1,16 @@
 """A network and a user's wishes come in; what runs the network goes out."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from vidar_det.detector.graphs import has_openvino
-from vidar_det.detector.network import SpikingDetector
 from vidar_det.detector.openvino_runtime import OpenVinoRuntime, OpenVinoSettings, Precision
-from vidar_det.detector.runtime import Runtime, TorchRuntime, set_torch_threads
+from vidar_det.detector.runtime import Runtime
+from vidar_det.detector.source import NetworkSource
 from vidar_det.errors import ConfigError
+
+if TYPE_CHECKING:
+    from vidar_det.detector.network import SpikingDetector
 
 RuntimeName = Literal["auto", "torch", "openvino"]
 
@@ -52,18 +55,21 @@ class Execution:
         return self.runtime == "openvino" or self.precision != "f32" or chosen
 
 
-def build_runtime(network: SpikingDetector, execution: Execution | None = None) -> Runtime:
+def build_runtime(
+    network: "SpikingDetector | NetworkSource", execution: Execution | None = None
+) -> Runtime:
     """Make what runs a network.
 
     Args:
-        network: in evaluation mode.
+        network: in evaluation mode, or where it is stored.
         execution: where and how.
 
     Returns:
         The runtime.
 
     Raises:
-        ConfigError: OpenVINO is asked for and not installed.
+        ConfigError: OpenVINO is asked for and not installed, or the device cannot be used.
+        CheckpointError: a stored network cannot be read.
 
     Example:
         >>> from vidar_det.detector.network import build_detector
@@ -73,8 +79,12 @@ def build_runtime(network: SpikingDetector, execution: Execution | None = None) 
         'TorchRuntime'
     """
     execution = execution or Execution()
+    source = network if isinstance(network, NetworkSource) else NetworkSource.of(network)
     if not execution.uses_openvino:
+        from vidar_det.detector.torch_runtime import TorchRuntime, check_device, set_torch_threads
+
+        check_device(execution.device)
         set_torch_threads(execution.threads)
-        return TorchRuntime(network, execution.device)
+        return TorchRuntime(source.network, execution.device)
     settings = OpenVinoSettings(execution.precision, execution.threads, execution.streams)
-    return OpenVinoRuntime(network, settings)
+    return OpenVinoRuntime(source, settings)

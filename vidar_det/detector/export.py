@@ -16,10 +16,11 @@ from typing import Literal
 import torch
 
 from vidar_det.detector.agreement import MOST_DIFFERING, Agreement, compare_onnx
-from vidar_det.detector.deployment import DeployedNetwork, rate_table
-from vidar_det.detector.encoding import padded_size
-from vidar_det.detector.graphs import has_openvino, translate
+from vidar_det.detector.deployment import DeployedNetwork
+from vidar_det.detector.graphs import has_openvino
+from vidar_det.detector.inputs import padded_size, rate_table
 from vidar_det.detector.network import SpikingDetector
+from vidar_det.detector.translation import translate
 from vidar_det.errors import ConfigError, OutputError
 from vidar_det.outputs import atomic_path
 
@@ -51,7 +52,8 @@ def export_onnx(
             is not left behind then.
 
     Example:
-        >>> from vidar_det.detector.checkpoint import find_weights, load_network
+        >>> from vidar_det.detector.checkpoint import load_network
+        >>> from vidar_det.detector.weights_file import find_weights
         >>> network = load_network(find_weights("nano"))
         >>> export_onnx(network, Path("nano.onnx")).differing                 # doctest: +SKIP
         0.0

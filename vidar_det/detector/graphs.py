@@ -1,21 +1,13 @@
-"""A network comes in; its OpenVINO graph goes out, kept on disk where that can be written."""
+"""OpenVINO graphs come in and go out again, kept on disk where that can be written."""
 
 import contextlib
-import hashlib
 import tempfile
-import warnings
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from torch import nn
-
-from vidar_det.detector.deployment import DeployedNetwork, rate_table
-from vidar_det.detector.network import SpikingDetector
-from vidar_det.detector.spec import EncodingSpec
-from vidar_det.errors import ConfigError
 
 try:
     import openvino  # type: ignore[import-untyped]  # it ships no types
@@ -58,32 +50,34 @@ class GraphCache:
         self._folder = folder
         self.warnings: tuple[str, ...] = ()
 
-    def open(self, network: SpikingDetector, has_bytes: bool = False) -> Any:
-        """Read a network's graph; translate it where there is none, or none that can be read.
+    def open(self, name: str, make: Callable[[], Any]) -> Any:
+        """Read a graph; make it where there is none, or none that can be read.
 
         Args:
-            network: the network; it stays as it is.
-            has_bytes: round its weights to 8 bits.
+            name: tells it from all others.
+            make: makes the ``openvino.Model``.
 
         Returns:
             An ``openvino.Model``.
-
-        Raises:
-            ConfigError: the network cannot be translated.
         """
-        version = openvino.__version__.split("-")[0]
-        kind = "-int8" if has_bytes else ""
-        name = f"{network_digest(network)[:16]}{kind}-v{GRAPH_VERSION}-{version}.xml"
-        path = self._folder / "graphs" / name
+        path = self._path(name)
         kept = _read(path)
         if kept is not None:
             return kept
-        model = translate(network, has_bytes)
+        model = make()
         try:
             _keep(model, path)
         except (OSError, RuntimeError) as error:  # OpenVINO's own is a RuntimeError
             self._warn(error)
         return _read(path) or model
+
+    def has(self, name: str) -> bool:
+        """Whether a graph was kept."""
+        return self._path(name).exists()
+
+    def _path(self, name: str) -> Path:
+        version = openvino.__version__.split("-")[0]
+        return self._folder / "graphs" / f"{name}-v{GRAPH_VERSION}-{version}.xml"
 
     def options(self) -> dict[str, str]:
         """What tells OpenVINO where to keep what it compiles; nothing where it cannot."""
@@ -99,49 +93,6 @@ class GraphCache:
         reason = getattr(error, "strerror", None) or str(error).partition("\n")[0]
         told = f"{self._folder}: graphs cannot be kept ({reason}), so that each start takes longer"
         self.warnings = self.warnings or (told,)
-
-
-def translate(network: SpikingDetector, has_bytes: bool = False) -> Any:
-    """Translate a network into an ``openvino.Model``, for pictures of any size.
-
-    Args:
-        network: the network; it stays as it is.
-        has_bytes: round its weights to 8 bits.
-
-    Raises:
-        ConfigError: the network cannot be translated, or 8 bits do not fit it.
-    """
-    return convert(DeployedNetwork(network, has_bytes), network.spec.encoding)
-
-
-def convert(module: nn.Module, encoding: EncodingSpec) -> Any:
-    """Translate what takes the inputs of ``DeployedNetwork`` into an ``openvino.Model``.
-
-    Raises:
-        ConfigError: OpenVINO does not know an operation of it.
-    """
-    example = (
-        torch.zeros(encoding.bins, 64, 64, dtype=torch.int32),
-        torch.from_numpy(rate_table(encoding, encoding.planes_per_count)),
-    )
-    try:
-        with warnings.catch_warnings():
-            # the neuron checks the number of its rows, fixed here; and tracing is deprecated
-            warnings.simplefilter("ignore")
-            traced = torch.jit.trace(module, example, check_trace=False)  # type: ignore[no-untyped-call]  # untyped in torch
-            return openvino.convert_model(traced, example_input=example)
-    except Exception as error:  # its failures have no class in common
-        reason = str(error).partition("\n")[0]
-        raise ConfigError(f"openvino: cannot translate this network ({reason})") from error
-
-
-def network_digest(network: SpikingDetector) -> str:
-    """Name a network by its spec and weights, sha256."""
-    digest = hashlib.sha256(repr(network.spec).encode())
-    for name, tensor in sorted(network.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(np.ascontiguousarray(tensor.cpu().numpy()).tobytes())
-    return digest.hexdigest()
 
 
 @lru_cache(maxsize=1)

@@ -11,10 +11,10 @@ import platformdirs
 from numpy.typing import NDArray
 
 from vidar_det.detector import graphs
-from vidar_det.detector.deployment import pad_counts, rate_table
-from vidar_det.detector.network import SpikingDetector
-from vidar_det.detector.quantisation import check_quantisable
+from vidar_det.detector.inputs import pad_counts, rate_table
 from vidar_det.detector.runtime import CellArrays, RuntimeRecord
+from vidar_det.detector.source import NetworkSource
+from vidar_det.detector.spec import check_quantisable
 from vidar_det.detector.threads import available_cpus
 from vidar_det.errors import ConfigError
 
@@ -51,7 +51,7 @@ class OpenVinoRuntime:
     """Runs a network in OpenVINO on the CPU; any number of threads may call it at once.
 
     Args:
-        network: the network; it stays as it is.
+        source: the network; it is read only where its graph was not kept.
         settings: how.
 
     Attributes:
@@ -61,27 +61,31 @@ class OpenVinoRuntime:
 
     Raises:
         ConfigError: OpenVINO is not installed, or 8 bits do not fit the network.
+        CheckpointError: the network has to be read, and cannot be.
 
     Example:
         >>> from vidar_det.detector.network import build_detector
         >>> from vidar_det.detector.spec import size_spec
-        >>> runtime = OpenVinoRuntime(build_detector(size_spec("nano")))  # doctest: +SKIP
+        >>> source = NetworkSource.of(build_detector(size_spec("nano")))
+        >>> runtime = OpenVinoRuntime(source)  # doctest: +SKIP
         >>> counts = np.zeros((4, 250, 400), np.uint16)
         >>> runtime.run(counts, planes_per_count=32).scores.shape  # doctest: +SKIP
         (2184, 3)
     """
 
-    def __init__(self, network: SpikingDetector, settings: OpenVinoSettings | None = None) -> None:
+    def __init__(self, source: NetworkSource, settings: OpenVinoSettings | None = None) -> None:
         if not graphs.has_openvino():
             raise ConfigError("runtime 'openvino': not installed; pip install openvino")
-        self.network, self.settings = network, settings or OpenVinoSettings()
+        self.source, self.settings = source, settings or OpenVinoSettings()
         self.threads = self.settings.threads or available_cpus()
         self.side_by_side = self.settings.streams or self.threads
         fits = self.settings.precision != "bf16" or graphs.has_bf16()
         self.precision: Precision = self.settings.precision if fits else "f32"
         if self.precision == "int8":
-            check_quantisable(network.spec)
+            check_quantisable(source.spec)
         self._cache = graphs.GraphCache(self.settings.folder)
+        if not self._cache.has(self._graph_name):
+            _ = source.network  # what is wrong with it is told here and not on the way
         self._compiled: dict[tuple[int, ...], Any] = {}
         self._tables: dict[int, NDArray[np.float32]] = {}
         self._lock = threading.Lock()
@@ -108,7 +112,7 @@ class OpenVinoRuntime:
         """See ``Runtime``."""
         padded = pad_counts(counts)
         if planes_per_count not in self._tables:
-            encoding = self.network.spec.encoding
+            encoding = self.source.spec.encoding
             self._tables[planes_per_count] = rate_table(encoding, planes_per_count)
         request = self._request(padded.shape)
         request.infer([padded, self._tables[planes_per_count]])
@@ -126,7 +130,7 @@ class OpenVinoRuntime:
         return requests[shape]
 
     def _compile(self, shape: tuple[int, ...]) -> Any:
-        model = self._cache.open(self.network, self.precision == "int8")
+        model = self._cache.open(self._graph_name, self._translate)
         model.reshape({0: list(shape), 1: [-1]})
         options = {
             "INFERENCE_PRECISION_HINT": "bf16" if self.precision == "bf16" else "f32",
@@ -135,3 +139,12 @@ class OpenVinoRuntime:
             **self._cache.options(),
         }
         return graphs.openvino_core().compile_model(model, "CPU", options)
+
+    @property
+    def _graph_name(self) -> str:
+        return self.source.digest[:16] + ("-int8" if self.precision == "int8" else "")
+
+    def _translate(self) -> Any:
+        from vidar_det.detector.translation import translate  # which needs torch
+
+        return translate(self.source.network, self.precision == "int8")

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from vidar_det.detector.encoding import padded_size
+from vidar_det.detector.inputs import padded_size
 from vidar_det.detector.network import SpikingDetector
 from vidar_det.detector.neurons import ILIF
 from vidar_det.errors import RangeError

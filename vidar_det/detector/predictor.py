@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidar_det.detections.boxes import Detections
-from vidar_det.detector.checkpoint import find_weights, read_checkpoint, restore_network
+from vidar_det.detector.decoding import decode
 from vidar_det.detector.execution import Execution, build_runtime
-from vidar_det.detector.head import decode
-from vidar_det.detector.network import count_params
 from vidar_det.detector.pipeline import work_in_order
 from vidar_det.detector.runtime import Runtime
+from vidar_det.detector.source import NetworkSource
 from vidar_det.detector.spec import DEFAULT_WEIGHTS, DetectorSpec
+from vidar_det.detector.weights_file import find_weights, read_header
 from vidar_det.errors import RangeError, ShapeError
 from vidar_det.spikes.stream import SpikeStream, SpikeWindow
 
@@ -112,7 +112,7 @@ class Detector:
 
     def executed(self, execution: Execution) -> "Detector":
         """The same network, run in another way."""
-        runtime = build_runtime(self.runtime.network, execution)
+        runtime = build_runtime(self.runtime.source, execution)
         return Detector(runtime, self.spec, self.name, self.version, self.params)
 
     def predict(
@@ -244,11 +244,9 @@ def load_detector(
         ('person', 'vehicle', 'cycle')
     """
     path = find_weights(name)
-    checkpoint = read_checkpoint(path)
-    network = restore_network(checkpoint, path)
-    params = count_params(network)
-    runtime = build_runtime(network, execution or Execution(device=device))
-    return Detector(runtime, network.spec, name, checkpoint.version, params)
+    header = read_header(path)
+    runtime = build_runtime(NetworkSource.stored(path), execution or Execution(device=device))
+    return Detector(runtime, header.spec, name, header.version, header.params)
 
 
 def _check_counts(counts: NDArray[np.integer[Any]], planes: int) -> None:

@@ -7,10 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from vidar_det.detector.network import SpikingDetector
-from vidar_det.detector.spec import DetectorSpec
-from vidar_det.errors import ConfigError
+from vidar_det.detector.spec import LARGEST_COUNT, check_quantisable
 
-LARGEST_WEIGHT, LARGEST_COUNT = 127, 255
+LARGEST_WEIGHT = 127
 
 
 class QuantisedConvolution(nn.Module):
@@ -74,20 +73,3 @@ def quantise(folded: SpikingDetector) -> SpikingDetector:
         if isinstance(part, nn.Conv2d) and name != "backbone.stem" and last != "read":
             setattr(network.get_submodule(path), last, QuantisedConvolution(part))
     return network
-
-
-def check_quantisable(spec: DetectorSpec) -> None:
-    """Refuse a network whose maps do not fit into 8 bits.
-
-    Raises:
-        ConfigError: its neurons fire no whole numbers, or more than 255 at once.
-
-    Example:
-        >>> from vidar_det.detector.spec import size_spec
-        >>> check_quantisable(size_spec("nano"))
-    """
-    neuron = spec.neuron
-    if neuron.kind != "ilif" or neuron.levels > LARGEST_COUNT:
-        raise ConfigError(
-            f"precision 'int8': found {neuron}, wanted ilif of at most {LARGEST_COUNT} levels"
-        )

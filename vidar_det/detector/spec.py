@@ -8,6 +8,8 @@ from vidar_det.config import build_spec, did_you_mean
 from vidar_det.errors import ConfigError
 
 STRIDES = (8, 16, 32)
+LARGEST_COUNT = 255
+"""What one byte holds."""
 DEFAULT_CLASSES = ("person", "vehicle", "cycle")
 DEFAULT_WEIGHTS = "nano"
 """What every command takes where no weights are named."""
@@ -258,6 +260,22 @@ def size_spec(
         encoding=encoding or EncodingSpec(),
         neuron=neuron or NeuronSpec(),
     )
+
+
+def check_quantisable(spec: DetectorSpec) -> None:
+    """Refuse a network whose maps do not fit into 8 bits.
+
+    Raises:
+        ConfigError: its neurons fire no whole numbers, or more than 255 at once.
+
+    Example:
+        >>> check_quantisable(size_spec("nano"))
+    """
+    neuron = spec.neuron
+    if neuron.kind != "ilif" or neuron.levels > LARGEST_COUNT:
+        raise ConfigError(
+            f"precision 'int8': found {neuron}, wanted ilif of at most {LARGEST_COUNT} levels"
+        )
 
 
 def _eights(width: float) -> int:

@@ -11,11 +11,12 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from vidar_det.detector.encoding import encode, padded_size
+from vidar_det.detector.encoding import encode
+from vidar_det.detector.inputs import padded_size
 from vidar_det.detector.network import SpikingDetector, count_params
 from vidar_det.detector.operations import Operations, count_operations
 from vidar_det.detector.predictor import Detector
-from vidar_det.detector.runtime import TorchRuntime
+from vidar_det.detector.torch_runtime import TorchRuntime
 from vidar_det.errors import ConfigError, RangeError, ShapeError
 
 MAC_PJ = 4.6
@@ -194,7 +195,7 @@ def measure_cost(
         raise ShapeError(f"cost: found windows of {sizes}, wanted one size")
     if isinstance(detector, SpikingDetector):
         detector = _as_detector(detector)
-    network, encoding = detector.runtime.network, detector.spec.encoding
+    network, encoding = detector.runtime.source.network, detector.spec.encoding
     if network.training:
         raise ConfigError("cost: found a network in training mode, wanted evaluation mode")
     device = next(network.parameters()).device

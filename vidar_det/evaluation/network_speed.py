@@ -13,7 +13,7 @@ from vidar_det.detector.encoding import encode
 from vidar_det.detector.execution import build_runtime
 from vidar_det.detector.network import SpikingDetector
 from vidar_det.detector.operations import count_operations
-from vidar_det.detector.runtime import set_torch_threads
+from vidar_det.detector.torch_runtime import set_torch_threads
 from vidar_det.evaluation.peer_process import peer_work, spinning_peer
 from vidar_det.evaluation.speed import SpeedFigure, SpeedSpec, Work, executions, median_laps
 

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vidar_det.detector.encoding import padded_size
+from vidar_det.detector.inputs import padded_size
 from vidar_det.detector.network import SpikingDetector, build_detector
 from vidar_det.detector.spec import CspSpec, DetectorSpec, HeadSpec
 from vidar_det.errors import PruningError

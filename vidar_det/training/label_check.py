@@ -10,8 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vidar_det.detector.encoding import encode, padded_size
-from vidar_det.detector.head import cell_grid
+from vidar_det.detector.decoding import cell_grid
+from vidar_det.detector.encoding import encode
+from vidar_det.detector.inputs import padded_size
 from vidar_det.detector.network import SpikingDetector
 from vidar_det.detector.spec import STRIDES
 from vidar_det.errors import LabelError, RangeError

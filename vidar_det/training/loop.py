@@ -9,10 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vidar_det.detector.checkpoint import WEIGHTS_FILE, load_network, save_checkpoint
+from vidar_det.detector.checkpoint import load_network, save_checkpoint
 from vidar_det.detector.encoding import encode
 from vidar_det.detector.network import SpikingDetector, build_detector
 from vidar_det.detector.normalisation import recalibrate
+from vidar_det.detector.weights_file import WEIGHTS_FILE
 from vidar_det.training.curves import draw_curves
 from vidar_det.training.distributed import ALONE, Processes
 from vidar_det.training.learner import Learner, student_spec

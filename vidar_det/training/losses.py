@@ -13,7 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vidar_det.detector.head import RawPredictions, cell_grid
+from vidar_det.detector.decoding import cell_grid
+from vidar_det.detector.head import RawPredictions
 from vidar_det.errors import ShapeError
 
 

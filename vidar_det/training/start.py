@@ -5,9 +5,10 @@ from dataclasses import replace
 
 from torch import Tensor
 
-from vidar_det.detector.checkpoint import Checkpoint, find_weights, read_checkpoint
+from vidar_det.detector.checkpoint import Checkpoint, read_checkpoint
 from vidar_det.detector.network import build_detector
 from vidar_det.detector.spec import DetectorSpec, size_spec
+from vidar_det.detector.weights_file import find_weights
 from vidar_det.errors import ConfigError
 from vidar_det.training.recipe import RecipeSpec
 

@@ -8,9 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vidar_det.detector.encoding import encode, padded_size
+from vidar_det.detector.encoding import encode
 from vidar_det.detector.folding import fold
 from vidar_det.detector.head import RawPredictions
+from vidar_det.detector.inputs import padded_size
 from vidar_det.detector.network import SpikingDetector, build_detector
 from vidar_det.errors import TrainingError
 from vidar_det.training.distillation import distillation_loss

@@ -1,13 +1,15 @@
 """The viewer's page as tests use it."""
 
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, WebSocketRoute, expect
 
+from service.replay.protocol import unpack
 from tests.service.replay.conftest import PATIENCE_S
 
 RECORDER = """(() => {
@@ -136,3 +138,49 @@ def drop(page: Page, *files: tuple[str, bytes]) -> None:
         }
     }"""
     page.evaluate(script, [(name, list(content)) for name, content in files])
+
+
+class SlowService:
+    """Stands between a page and its service; holds back what comes, and lets it go in order."""
+
+    def __init__(self, page: Page) -> None:
+        self._page = page
+        self._sent: list[str | bytes] = []
+        self._held = False
+        self._credits = 0
+        page.route_web_socket(re.compile("replay"), self._connect)
+
+    def hold(self) -> None:
+        """Hold back everything from now on."""
+        self._held, self._sent = True, []
+
+    def has_sent(self, kind: int) -> bool:
+        """Whether the service has sent such a message; since it is held back, if it is."""
+        return any(_is(one, kind) for one in self._sent)
+
+    def release_until(self, kind: int) -> None:
+        """Let go what was held, up to such a message, and wait until the page is done with it."""
+        last = next(number for number, one in enumerate(self._sent) if _is(one, kind))
+        before = self._credits
+        for one in self._sent[: last + 1]:
+            self._socket.send(one)
+        wait(self._page, lambda: self._credits > before)
+
+    def _connect(self, socket: WebSocketRoute) -> None:
+        self._socket, service = socket, socket.connect_to_server()
+
+        def ask(message: str | bytes) -> None:
+            self._credits += '"credit"' in str(message)
+            service.send(message)
+
+        def answer(message: str | bytes) -> None:
+            self._sent.append(message)
+            if not self._held:
+                socket.send(message)
+
+        socket.on_message(ask)
+        service.on_message(answer)
+
+
+def _is(message: str | bytes, kind: int) -> bool:
+    return isinstance(message, bytes) and unpack(message)[0].kind == kind

@@ -4,13 +4,13 @@ import re
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, WebSocketRoute, expect
+from playwright.sync_api import Page, expect
 
 from service.in_place import prepare_recording
-from service.replay.protocol import PLANES, unpack
+from service.replay.protocol import PICTURE, PLANES
 from tests.service.replay.conftest import Serve
 from tests.service.viewer.conftest import Open
-from tests.service.viewer.page import is_dark, press, seek, shown, smooth_clip, wait
+from tests.service.viewer.page import SlowService, is_dark, press, seek, shown, smooth_clip, wait
 from vidar_det.spikes.sidecar import RecordingOptions
 
 pytestmark = pytest.mark.browser
@@ -129,44 +129,16 @@ def test_every_view_shows_another_picture_still_and_running(page: Page) -> None:
 
 
 def test_a_late_picture_leaves_alone_what_was_chosen_since(serve: Serve, visit: Open) -> None:
-    held: list[str | bytes] = []
-    has_planes, is_slow, credits = False, False, 0
-
-    def relay(socket: WebSocketRoute) -> None:
-        service = socket.connect_to_server()
-
-        def ask(message: str | bytes) -> None:
-            nonlocal credits
-            credits += '"credit"' in str(message)
-            service.send(message)
-
-        def answer(message: str | bytes) -> None:
-            nonlocal has_planes
-            if is_slow:
-                held.append(message)
-                return
-            socket.send(message)
-            has_planes |= isinstance(message, bytes) and unpack(message)[0].kind == PLANES
-
-        socket.on_message(ask)
-        service.on_message(answer)
-        sockets.append(socket)
-
-    sockets: list[WebSocketRoute] = []
     page = visit("about:blank")
-    page.route_web_socket(re.compile("replay"), relay)
+    slow = SlowService(page)
     page.goto(f"http://{serve()}/#clip=demo")
-    wait(page, lambda: has_planes)
-    is_slow = True
-    page.get_by_role("slider", name="Window").fill("384")  # more planes than come here
-    wait(page, lambda: any(isinstance(one, bytes) for one in held))
+    wait(page, lambda: slow.has_sent(PLANES))
+    slow.hold()
+    page.get_by_role("slider", name="Window").fill("384")  # more planes than have come
+    wait(page, lambda: slow.has_sent(PICTURE))
     page.get_by_role("combobox", name="View").select_option("raw")  # which is drawn here
     expect(page.locator("#canvas-a")).to_have_attribute("data-view", "raw")
-    before = credits
-    last = next(index for index, one in enumerate(held) if isinstance(one, bytes))
-    for one in held[: last + 1]:
-        sockets[0].send(one)
-    wait(page, lambda: credits > before)
+    slow.release_until(PICTURE)
     page.evaluate("() => new Promise((done) => requestAnimationFrame(() => setTimeout(done)))")
     expect(page.locator("#canvas-a")).to_have_attribute("data-view", "raw")
 
