@@ -18,12 +18,13 @@ from tests.service.conftest import Caller, files_in, running
 from vidar_det.commands.predict import PredictSettings, predict_recording
 from vidar_det.detections.predictions import Predictions
 from vidar_det.detector.clip_prediction import Question
-from vidar_det.detector.predictor import Thresholds, load_detector
+from vidar_det.detector.predictor import Detector, Thresholds, load_detector
 from vidar_det.errors import CheckpointError, ConfigError, LabelError, RangeError
 from vidar_det.spikes.demo import find_demo
 from vidar_det.spikes.recording import open_recording
 from vidar_det.spikes.selection import Selection
 from vidar_det.spikes.sidecar import RecordingOptions
+from vidar_det.spikes.stream import SpikeWindow
 
 
 @pytest.fixture(scope="module")
@@ -197,6 +198,29 @@ def test_requests_take_turns(fresh_weights: Path, clip: Path) -> None:
         return ended
 
     assert anyio.run(main) == ["short", "long"]
+
+
+def test_what_was_found_before_a_failure_comes_before_it(
+    fresh_weights: Path, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look = Detector.predict
+
+    def fail_at_the_third(self: Detector, window: SpikeWindow, *given: Any, **more: Any) -> Any:
+        if window.start == 2 * 64:
+            raise RangeError("the third")
+        return look(self, window, *given, **more)
+
+    async def main() -> list[int]:
+        engine, seen = small_engine(fresh_weights), []
+        await engine.start()
+        monkeypatch.setattr(Detector, "predict", fail_at_the_third)
+        with contextlib.suppress(RangeError):
+            async for step in engine.detect(task_of(clip, Question(Selection(window=64)))):
+                assert isinstance(step, WindowFound)  # and never the frame
+                seen.append(step.window.plane_start)
+        return seen
+
+    assert anyio.run(main) == [0, 64]
 
 
 def test_weights_that_do_not_exist_are_refused_at_once() -> None:
