@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
-from vidar_det.commands.film import draw_window, slow_down
+from vidar_det.commands.film import draw_window
 from vidar_det.commands.pictures import Darkroom
+from vidar_det.commands.predict import slow_down
 from vidar_det.detections.boxes import Detections
 from vidar_det.spikes.selection import Selection, window_grid
 from vidar_det.spikes.stream import Sensor, SpikeStream

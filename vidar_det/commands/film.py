@@ -78,18 +78,3 @@ def draw_window(
         ground_truth=truth,
         scale=2 if window.stream.sensor.width <= WIDEST_DOUBLED else 1,
     )
-
-
-def slow_down(grid: WindowGrid, fps: float) -> float:
-    """How many times slower than life a film of these windows runs.
-
-    Example:
-        >>> import numpy as np
-        >>> from vidar_det.spikes.selection import Selection, window_grid
-        >>> from vidar_det.spikes.stream import Sensor, SpikeStream
-        >>> stream = SpikeStream.from_planes(np.zeros((64, 2, 2), np.uint8), Sensor(2, 2))
-        >>> slow_down(window_grid(stream, Selection(), length=40), fps=50.0)
-        10.0
-    """
-    frame_us = grid.stride * grid.recording.sensor.plane_us
-    return 1e6 / fps / frame_us

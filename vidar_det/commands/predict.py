@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vidar_det.commands.film import Film, slow_down
 from vidar_det.commands.staging import staged_folder
 from vidar_det.detections.envelope import EnvelopeWriter
 from vidar_det.detections.predictions import TimingRecord
@@ -20,6 +20,9 @@ from vidar_det.spikes.recording import recording_files
 from vidar_det.spikes.selection import Selection, WindowGrid, open_source
 from vidar_det.spikes.sidecar import RecordingOptions
 from vidar_det.spikes.stream import SpikeStream
+
+if TYPE_CHECKING:
+    from vidar_det.commands.film import Film
 
 PREDICTIONS_FILE = "predictions.json"
 VIDEO_FILE = "annotated.mp4"
@@ -154,10 +157,27 @@ def _sha256(path: Path | None) -> str | None:
 
 def _open_film(
     folder: Path, grid: WindowGrid, settings: PredictSettings, classes: tuple[str, ...]
-) -> AbstractContextManager[Film | None]:
+) -> "AbstractContextManager[Film | None]":
     if not settings.video:
         return contextlib.nullcontext()
+    from vidar_det.commands.film import Film  # whoever writes no video waits for no codecs
+
     return Film(folder / VIDEO_FILE, grid, classes, settings.fps)
+
+
+def slow_down(grid: WindowGrid, fps: float) -> float:
+    """How many times slower than life a film of these windows runs.
+
+    Example:
+        >>> import numpy as np
+        >>> from vidar_det.spikes.selection import Selection, window_grid
+        >>> from vidar_det.spikes.stream import Sensor, SpikeStream
+        >>> stream = SpikeStream.from_planes(np.zeros((64, 2, 2), np.uint8), Sensor(2, 2))
+        >>> slow_down(window_grid(stream, Selection(), length=40), fps=50.0)
+        10.0
+    """
+    frame_us = grid.stride * grid.recording.sensor.plane_us
+    return 1e6 / fps / frame_us
 
 
 def predict_sources(
