@@ -11,7 +11,7 @@ from typer.testing import CliRunner, Result
 
 from vidar_det import __version__
 from vidar_det.cli import app
-from vidar_det.commands import convert, predict
+from vidar_det.commands import convert, film
 from vidar_det.spikes.recording import write_recording
 from vidar_det.spikes.stream import Sensor
 
@@ -266,7 +266,7 @@ def test_an_interrupt_exits_with_130_and_leaves_nothing(
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(predict.Film, "show", interrupt)
+    monkeypatch.setattr(film.Film, "show", interrupt)
     monkeypatch.setattr(convert.Darkroom, "develop", interrupt)
     for words in (
         ("predict", clip, "--weights", fresh_weights, "--out", tmp_path / "out"),
@@ -287,11 +287,11 @@ def test_a_terminated_process_leaves_nothing(
     code = (
         "import os, signal, sys\n"
         "from vidar_det.cli import main\n"
-        "from vidar_det.commands import predict\n"
+        "from vidar_det.commands import film\n"
         f"signal.signal(signal.{name}, signal.SIG_DFL)\n"
         f"sys.argv = {words!r}\n"
         f"def show(*_): os.listdir({str(out)!r}); os.kill(os.getpid(), signal.{name})\n"
-        "predict.Film.show = show\n"
+        "film.Film.show = show\n"
         "main()\n"
     )
     command = [sys.executable, "-c", code]
