@@ -11,7 +11,7 @@ from typer.testing import CliRunner, Result
 
 from vidar_det import __version__
 from vidar_det.cli import app
-from vidar_det.commands import convert, film
+from vidar_det.commands import convert, film, predict
 from vidar_det.spikes.recording import write_recording
 from vidar_det.spikes.stream import Sensor
 
