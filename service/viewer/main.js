@@ -42,9 +42,10 @@ function complain(sentence) {
   setText("notice-words", sentence ? capitalised(sentence) : "");
 }
 
-/** Stop where something comes into sight. */
+/** Stop where something comes into sight; go back there if that is known once the end was reached. */
 function pauseOnDetection() {
-  if (!player?.isPlaying || !input("pause-on-detection").checked) return;
+  if (!player || !(player.isPlaying || player.hasEnded)) return;
+  if (!input("pause-on-detection").checked) return;
   const plane = appearance.next(player);
   if (plane === null) return;
   player.pause();

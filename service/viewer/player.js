@@ -44,6 +44,7 @@ export class Player {
     this.boxes = new BoxStore();
     this.plane = 0;
     this.isPlaying = false;
+    this.hasEnded = false; // by itself, and nobody went elsewhere since
     this.resumes = false; // to play again once the service is back
     this.isFollowing = false;
     this.isScrubbing = false;
@@ -137,6 +138,7 @@ export class Player {
     } else if (message.type === "grown") this.grown(message);
     else if (message.type === "ended" && message.generation === this.generation) {
       this.isPlaying = false;
+      this.hasEnded = true;
       if (this.clock) this.plane = this.clock.planes - 1;
       this.supply.settle();
       this.hooks.onSay("");
@@ -178,6 +180,7 @@ export class Player {
   wish({ plane, picture = true } = {}) {
     this.generation += 1;
     if (plane !== undefined || !picture) this.sought = this.generation;
+    if (plane !== undefined) this.hasEnded = false;
     this.connection.send({
       type: "watch",
       generation: this.generation,
