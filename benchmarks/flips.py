@@ -115,7 +115,7 @@ def watch_torch(network: SpikingDetector) -> Watch:
 
 def watch_openvino(runtime: OpenVinoRuntime) -> Watch:
     precision: Precision = runtime.precision
-    encoding = runtime.source.network.spec.encoding
+    encoding = runtime.source.spec.encoding
     watched = Watched(DeployedNetwork(runtime.source.network, has_bytes=precision == "int8"))
     model = convert(watched, encoding)
     names = list(watched.fired)

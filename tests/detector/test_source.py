@@ -42,7 +42,7 @@ def test_once_a_graph_is_kept_nobody_needs_torch(tmp_path: Path) -> None:
 
 def test_a_stored_network_is_read_once() -> None:
     path = find_weights("nano")
-    source = NetworkSource.stored(path)
+    source = NetworkSource.stored(path, read_header(path).spec)
     assert source.network is source.network
     assert network_digest(source.network) == network_digest(load_network(path))
     assert NetworkSource.of(source.network).network is source.network

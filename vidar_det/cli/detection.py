@@ -205,6 +205,7 @@ def val(
     In --out also by speed, light, size and origin, with curves, confusions, the worst misses and
     false alarms, and what the weights cost to run.
     """
+    from vidar_det.commands.compute import prepare_compute
     from vidar_det.commands.console import show_warnings
     from vidar_det.commands.progress import progress
     from vidar_det.commands.tables import show_assessment
@@ -217,6 +218,7 @@ def val(
     mapping = parse_class_map(classes) if classes else None
     options = RecordingOptions(width, height, layout, flip, rate_hz)
     reading = ReadingSpec(data_format, options, label_flip)
+    prepare_compute(device, threads)  # what weights cost is measured in torch
     execution = Execution(runtime, precision, threads or _threads_of(engine), device=device)
     detector = load_detector(weights, execution=execution)
     is_file = compare.endswith(".json")

@@ -245,7 +245,8 @@ def load_detector(
     """
     path = find_weights(name)
     header = read_header(path)
-    runtime = build_runtime(NetworkSource.stored(path), execution or Execution(device=device))
+    source = NetworkSource.stored(path, header.spec)
+    runtime = build_runtime(source, execution or Execution(device=device))
     return Detector(runtime, header.spec, name, header.version, header.params)
 
 

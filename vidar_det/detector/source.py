@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vidar_det.detector.spec import DetectorSpec
-from vidar_det.detector.weights_file import read_header
 
 if TYPE_CHECKING:
     from vidar_det.detector.network import SpikingDetector
@@ -30,8 +29,9 @@ class NetworkSource:
         spec: of the network.
 
     Example:
-        >>> from vidar_det.detector.weights_file import find_weights
-        >>> source = NetworkSource.stored(find_weights("nano"))
+        >>> from vidar_det.detector.weights_file import find_weights, read_header
+        >>> path = find_weights("nano")
+        >>> source = NetworkSource.stored(path, read_header(path).spec)
         >>> source.spec.window, source.network.spec.window
         (128, 128)
     """
@@ -64,15 +64,9 @@ class NetworkSource:
         return NetworkSource(network.spec, lambda: network_digest(network), lambda: network)
 
     @staticmethod
-    def stored(path: Path) -> "NetworkSource":
-        """Look at a checkpoint.
-
-        Raises:
-            CheckpointError: the file is missing, is no checkpoint, or its spec is not understood.
-        """
-        return NetworkSource(
-            read_header(path).spec, lambda: _file_digest(path), lambda: _load(path)
-        )
+    def stored(path: Path, spec: DetectorSpec) -> "NetworkSource":
+        """Name a checkpoint, whose header has been read."""
+        return NetworkSource(spec, lambda: _file_digest(path), lambda: _load(path))
 
 
 def network_digest(network: "SpikingDetector") -> str:

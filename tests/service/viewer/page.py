@@ -46,8 +46,11 @@ def wait(page: Page, is_so: Callable[[], bool]) -> None:
 
 def wait_for_painted(page: Page, name: str, count: int) -> list[Any]:
     """Wait until so many calls of one kind paint over the picture that is shown."""
-    wait(page, lambda: len(painted(page, name)) == count)
-    return painted(page, name)
+    end = time.monotonic() + PATIENCE_S
+    while len(found := painted(page, name)) != count:
+        assert time.monotonic() < end, f"found {len(found)} of {name}, wanted {count}"
+        page.wait_for_timeout(50)
+    return found
 
 
 def stroked_boxes(
