@@ -4,9 +4,10 @@
 
 Without a recording, a simulated street of 400x250 pixels is repeated to the size. A picture counts
 as shown when the page has drawn it on its canvas, and names its plane there; the browser paints it
-with its next frame. Memory is what cannot be given back: anonymous pages of both sides, mapped
-files of the serving process, shared pages of all of Chromium's processes; how fast it grows is the
-median slope between any two samples after a warm-up. Exit code 1 if a target is missed.
+with its next frame. The browser is asked over its own debugging socket, see ``chromium.py``. Memory
+is what cannot be given back: anonymous pages of both sides, mapped files of the serving process,
+shared pages of all of Chromium's processes; how fast it grows is the median slope between any two
+samples after a warm-up. Exit code 1 if a target is missed.
 """
 
 import argparse
@@ -20,21 +21,14 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from playwright.sync_api import Page, sync_playwright
 
+from benchmarks.chromium import Chromium, Tab
 from benchmarks.viewer_targets import Figures, judge, slope
 
-CHROMIUM = "/usr/bin/chromium"
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-]
 WATCHED_S, SEEKS, OPENINGS, SAMPLES = 3.0, 100, 5, 60
+SETTLE_S, LOOKED_S = 0.3, 0.15  # after playing begins; at a picture, before the next leap
 WARM_UP = 1 / 3  # of the samples
 FAR_PLANES = 1000  # a seek goes at least so far: nearer planes may be here already
 STREET_PLANES = 4000
@@ -115,18 +109,14 @@ def resident_mb(numbers: list[int], *kinds: str) -> float:
     return total / 1024
 
 
-def open_page(browser: Any, url: str) -> Page:
-    """Open the recording on a fresh page, and wait for boxes."""
-    page: Page = browser.new_page(viewport={"width": 1280, "height": 720})
-    page.add_init_script(COUNTING)
-    page.goto(url)
-    page.wait_for_selector("#found tbody tr, #status:not(:empty)")
-    while not page.evaluate("window.drawn.first"):
-        time.sleep(0.02)
+def open_page(browser: Chromium, url: str) -> Tab:
+    """Open the recording on a fresh page, and wait for the first picture."""
+    page = browser.open(url, [COUNTING])
+    page.wait_for("window.drawn?.first")
     return page
 
 
-def measure_opening(browser: Any, url: str) -> Figures:
+def measure_opening(browser: Chromium, url: str) -> Figures:
     """From the address to the first picture, on pages of their own; the slowest counts."""
     firsts = []
     for _ in range(OPENINGS):
@@ -146,30 +136,25 @@ def cpu_s(*numbers: int) -> float:
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
-def chromium_processes(browser: Any) -> list[int]:
-    """The numbers of all of Chromium's processes."""
-    found = browser.new_browser_cdp_session().send("SystemInfo.getProcessInfo")["processInfo"]
-    return [int(one["id"]) for one in found]
-
-
-def play(page: Page, wanted: bool) -> None:
+def play(page: Tab, wanted: bool) -> None:
     """Play or pause, whichever it does now: a short recording may have ended."""
-    button = page.get_by_role("button", name="Play/Pause")
-    if (button.get_attribute("aria-pressed") == "true") != wanted:
-        button.click()
+    if page.evaluate("document.getElementById('play').ariaPressed === 'true'") != wanted:
+        page.press("play")
 
 
-def measure_rate(page: Page, browser: Any, server: int, speed: str, beside: str = "") -> Figures:
+def measure_rate(
+    page: Tab, browser: Chromium, server: int, speed: str, beside: str = ""
+) -> Figures:
     """Pictures a second while playing, with detections on, and what each takes."""
-    page.get_by_role("combobox", name="Compare").select_option(beside)
-    page.get_by_role("slider", name="Speed").fill(SPEEDS[speed])
-    page.get_by_role("slider", name="Seek").fill("0")
+    page.fill("compare", beside)
+    page.fill("speed", SPEEDS[speed])
+    page.fill("seek", "0")
     play(page, True)
-    page.wait_for_timeout(300)
-    sides = ([server], chromium_processes(browser))
+    time.sleep(SETTLE_S)
+    sides = ([server], browser.processes())
     before = [cpu_s(*side) for side in sides]
     begin, shown = time.monotonic(), page.evaluate("window.drawn.pictures")
-    page.wait_for_timeout(1000 * WATCHED_S)
+    time.sleep(WATCHED_S)
     shown = page.evaluate("window.drawn.pictures") - shown
     rate = shown / (time.monotonic() - begin)
     service, pages = (
@@ -186,9 +171,9 @@ def measure_rate(page: Page, browser: Any, server: int, speed: str, beside: str 
     }
 
 
-def measure_seeks(page: Page) -> Figures:
+def measure_seeks(page: Tab) -> Figures:
     """From moving the slider to the picture of that plane, all over the recording."""
-    planes = int(page.get_by_role("slider", name="Seek").get_attribute("max") or 0) + 1
+    planes = page.evaluate("Number(document.getElementById('seek').max)") + 1
     generator = random.Random(0)  # noqa: S311 - places, not secrets
     took: list[float] = []
     plane = 0
@@ -196,30 +181,30 @@ def measure_seeks(page: Page) -> Figures:
         place = generator.randrange(planes)
         if abs(place - plane) >= min(FAR_PLANES, planes // 3):
             plane = place
-            took.append(page.evaluate(SEEK, plane))
-            page.wait_for_timeout(150)
+            took.append(page.evaluate(f"({SEEK})({plane})"))
+            time.sleep(LOOKED_S)
     median, late = np.percentile(took, [50, 95]).tolist()
     return {"seek median, ms": median, "seek p95, ms": late, "seek at most, ms": max(took)}
 
 
 def measure_memory(
-    page: Page, browser: Any, server: int, minutes: float, beside: str = ""
+    page: Tab, browser: Chromium, server: int, minutes: float, beside: str = ""
 ) -> Figures:
     """How fast both sides grow while two seconds of film run in a loop."""
-    page.get_by_role("combobox", name="Compare").select_option(beside)
-    page.get_by_role("slider", name="Speed").fill("50")
-    page.get_by_role("slider", name="Seek").fill("2000")
-    page.get_by_role("button", name="Loop up to here").click()
+    page.fill("compare", beside)
+    page.fill("speed", "50")
+    page.fill("seek", "2000")
+    page.press("loop-b")
     play(page, True)
     begin = time.monotonic()
     sides: tuple[list[tuple[float, float]], ...] = ([], [])
     for _ in range(SAMPLES):
-        page.wait_for_timeout(60e3 * minutes / SAMPLES)
+        time.sleep(60 * minutes / SAMPLES)
         now = (time.monotonic() - begin) / 60
         sides[0].append((now, resident_mb([server], "RssAnon", "RssFile")))
-        sides[1].append((now, resident_mb(chromium_processes(browser), "RssAnon", "RssShmem")))
+        sides[1].append((now, resident_mb(browser.processes(), "RssAnon", "RssShmem")))
     play(page, False)
-    page.get_by_role("button", name="No loop").click()
+    page.press("loop-off")
     told: Figures = {}
     for name, samples in zip(("service", "browser"), sides, strict=True):
         kept = samples[round(WARM_UP * SAMPLES) :]
@@ -229,7 +214,7 @@ def measure_memory(
     return told
 
 
-def measure_pictures(page: Page, browser: Any, server: int) -> Figures:
+def measure_pictures(page: Tab, browser: Chromium, server: int) -> Figures:
     """How many pictures a second come at each speed, and how soon one comes after a seek."""
     figures: Figures = {}
     for speed in SPEEDS:
@@ -241,8 +226,7 @@ def measure_pictures(page: Page, browser: Any, server: int) -> Figures:
 def measure(given: argparse.Namespace, recording: Path, home: Path) -> Figures:
     """Measure what was asked for on one recording."""
     figures: Figures = {"recording, GB": recording.stat().st_size / 1e9}
-    with sync_playwright() as driver, viewing(recording, home / "data") as (url, server):
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+    with viewing(recording, home / "data") as (url, server), Chromium() as browser:
         if "pictures" in given.parts:
             figures |= measure_opening(browser, url)
         page = open_page(browser, url)
@@ -251,7 +235,6 @@ def measure(given: argparse.Namespace, recording: Path, home: Path) -> Figures:
         if "memory" in given.parts:
             for beside in ("", BESIDE):
                 figures |= measure_memory(page, browser, server, given.minutes, beside)
-        browser.close()
     return figures
 
 

@@ -16,6 +16,9 @@ from service.replay.protocol import MOST_CREDITS, Watch
 from service.replay.source import Reel
 from service.threads import in_thread
 
+SETTLE_S = 0.1
+"""After a leap, others let the picture go first: whoever looks for a place leaps again soon."""
+
 
 class Projector:
     """Shows one recording to one viewer.
@@ -29,6 +32,7 @@ class Projector:
         wish: what the viewer asked for last.
         player: the play head.
         reel: the recording as it is by now.
+        settled_at: when a leap has become a rest, by a steady clock.
     """
 
     def __init__(self, link: Link, reel: Reel, on_move: Callable[[], None]) -> None:
@@ -36,6 +40,7 @@ class Projector:
         self.player = Player(len(reel.recording))
         self.wish = Watch(type="watch", generation=0)
         self._is_new, self._credits = False, 0
+        self.settled_at = 0.0
         self._wake = asyncio.Event()
 
     @property
@@ -55,6 +60,8 @@ class Projector:
             plane = 0
         self.player = Player(planes, planes_per_s, plane, now, wish.loop)
         self.wish, self._is_new = wish, True
+        if wish.plane is not None and wish.picture and not wish.playing:
+            self.settled_at = now + SETTLE_S
         self._wake.set()
         self._on_move()
 

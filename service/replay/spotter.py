@@ -54,6 +54,9 @@ class Spotter:
         """Send boxes until cancelled."""
         while True:
             self.moved.clear()
+            if (rest_s := self._projector.settled_at - time.monotonic()) > 0:
+                await asyncio.sleep(rest_s)
+                continue
             model = self._model()
             starts = self._next_windows(model) if model else []
             if not model or not starts:
@@ -100,10 +103,14 @@ class Spotter:
                 self._sent[name, start] = message
 
     def _next_windows(self, model: ModelNote) -> list[int]:
-        """Choose neighbouring windows that the page lacks, the one under the head first."""
+        """Choose neighbouring windows that the page lacks, the one under the head first.
+
+        That one goes alone where the head rests: somebody waits for it.
+        """
         length, wanted = model.window, self._wanted(model)
         missing = [start for start in wanted if (model.name, start) not in self._sent]
-        batch = enumerate(missing[:BATCH_WINDOWS])
+        is_awaited = missing[:1] == wanted[:1] and not self._projector.player.planes_per_s
+        batch = enumerate(missing[: 1 if is_awaited else BATCH_WINDOWS])
         return [
             start
             for _, start in takewhile(lambda one: one[1] == missing[0] + one[0] * length, batch)

@@ -101,9 +101,11 @@ export function formatTime(seconds) {
   return `${seconds.toFixed(4)} s`;
 }
 
+const COUNTS = new Intl.NumberFormat("en");
+
 /** @param {number} value */
 export function formatCount(value) {
-  return value.toLocaleString("en");
+  return COUNTS.format(value);
 }
 
 /**

@@ -1,4 +1,7 @@
-// A picture and its boxes come in; a painted canvas goes out.
+// A picture and its boxes come in; painted canvases go out.
+//
+// On the page they lie on two: the picture's, of the recording's own pixels, which the browser
+// scales, and the marks', as fine as the screen. Whichever has not changed is left alone.
 
 /**
  * @typedef {import("./types.js").Box} Box
@@ -21,7 +24,6 @@ export function styleOf(category) {
  * @property {number} width of the picture
  * @property {number} height
  * @property {boolean} isExact draw pixels as squares
- * @property {boolean} isMoving draw quickly
  * @property {Box[]} boxes
  * @property {Set<Box>} alone boxes that the other model does not have
  * @property {Map<number, [number, number][]>} trails
@@ -29,29 +31,74 @@ export function styleOf(category) {
  * @property {boolean} showLabels
  */
 
+const GROUND = "#0b0f13"; // where there is no picture
+
 /**
- * Paint a scene as large as the canvas allows.
+ * Paint a picture pixel by pixel.
  * @param {HTMLCanvasElement} canvas
  * @param {Scene} scene
  */
-export function paint(canvas, scene) {
+export function paintPicture(canvas, scene) {
+  if (canvas.width !== scene.width) canvas.width = scene.width;
+  if (canvas.height !== scene.height) canvas.height = scene.height;
   const context = canvas.getContext("2d", { alpha: false });
   if (!context) return;
-  const ratio = window.devicePixelRatio || 1;
-  const scale = Math.min(canvas.width / scene.width, canvas.height / scene.height);
-  const left = Math.round((canvas.width - scene.width * scale) / 2);
-  const top = Math.round((canvas.height - scene.height * scale) / 2);
+  context.fillStyle = GROUND;
+  if (scene.picture) context.drawImage(scene.picture, 0, 0, scene.width, scene.height);
+  else context.fillRect(0, 0, scene.width, scene.height);
+}
+
+/**
+ * Paint boxes, trails and labels over nothing, where the picture lies under the canvas.
+ * @param {HTMLCanvasElement} canvas
+ * @param {Scene} scene
+ */
+export function paintMarks(canvas, scene) {
+  const context = canvas.getContext("2d");
+  if (!context) return;
   context.setTransform(1, 0, 0, 1, 0, 0);
-  context.fillStyle = "#0b0f13";
-  context.fillRect(0, 0, canvas.width, canvas.height);
+  context.clearRect(0, 0, canvas.width, canvas.height);
   if (!scene.picture) return;
-  context.imageSmoothingEnabled = !scene.isExact;
-  context.imageSmoothingQuality = scene.isMoving ? "low" : "high";
-  context.drawImage(scene.picture, left, top, scene.width * scale, scene.height * scale);
+  const { left, top, scale } = place(canvas, scene);
+  const ratio = window.devicePixelRatio || 1;
   context.setTransform(1, 0, 0, 1, left, top);
   paintTrails(context, scene, scale, ratio);
   for (const box of [...scene.boxes].reverse()) paintBox(context, scene, box, scale, ratio);
   if (scene.showLabels) paintLabels(context, scene, scale, ratio);
+}
+
+/**
+ * Paint all of a scene, as large as a canvas allows.
+ * @param {HTMLCanvasElement} canvas
+ * @param {Scene} scene
+ */
+export function paint(canvas, scene) {
+  const context = canvas.getContext("2d");
+  if (!context) return;
+  paintMarks(canvas, scene);
+  context.setTransform(1, 0, 0, 1, 0, 0);
+  context.globalCompositeOperation = "destination-over";
+  if (scene.picture) {
+    const { left, top, scale } = place(canvas, scene);
+    context.imageSmoothingEnabled = !scene.isExact;
+    context.imageSmoothingQuality = "high";
+    context.drawImage(scene.picture, left, top, scene.width * scale, scene.height * scale);
+  }
+  context.fillStyle = GROUND;
+  context.fillRect(0, 0, canvas.width, canvas.height);
+  context.globalCompositeOperation = "source-over";
+}
+
+/**
+ * Where the middle of a canvas holds a picture, as `object-fit: contain` does.
+ * @param {HTMLCanvasElement} canvas
+ * @param {Scene} scene
+ */
+function place(canvas, scene) {
+  const scale = Math.min(canvas.width / scene.width, canvas.height / scene.height);
+  const left = Math.round((canvas.width - scene.width * scale) / 2);
+  const top = Math.round((canvas.height - scene.height * scale) / 2);
+  return { left, top, scale };
 }
 
 /**
@@ -150,16 +197,13 @@ export function labelOf(box, classes) {
 }
 
 /**
- * Make a canvas as fine as the screen it lies on.
+ * Make a canvas as fine as the screen it lies on; a new size empties it.
  * @param {HTMLCanvasElement} canvas
- * @returns {boolean} whether its size changed, which empties it
  */
 export function fit(canvas) {
   const ratio = window.devicePixelRatio || 1;
   const width = Math.max(1, Math.round(canvas.clientWidth * ratio));
   const height = Math.max(1, Math.round(canvas.clientHeight * ratio));
-  if (canvas.width === width && canvas.height === height) return false;
-  canvas.width = width;
-  canvas.height = height;
-  return true;
+  if (canvas.width !== width) canvas.width = width;
+  if (canvas.height !== height) canvas.height = height;
 }

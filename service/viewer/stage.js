@@ -3,7 +3,7 @@
 import { disagreeing, visible } from "./boxes.js";
 import { formatCount } from "./clock.js";
 import { showEnds } from "./marks.js";
-import { fit, paint } from "./overlay.js";
+import { fit, paintMarks, paintPicture } from "./overlay.js";
 import * as panels from "./panels.js";
 import { Strip } from "./strip.js";
 
@@ -27,6 +27,8 @@ export class Stage {
     this.strip = new Strip(panels.canvas("strip"));
     /** @type {Map<string, number>} milliseconds of a window, by model */
     this.paces = new Map();
+    /** @type {Map<HTMLCanvasElement, unknown>} what each canvas was painted of last */
+    this.painted = new Map();
     /** @type {Player | null} */
     this.player = null;
     this.isDue = false;
@@ -41,9 +43,10 @@ export class Stage {
     this.strip.clear();
     this.paces.clear();
     panels.listFound([]);
+    this.painted.clear();
     for (const side of ["a", "b"]) {
       const screen = panels.canvas(`canvas-${side}`);
-      screen.width = 0; // which empties it
+      for (const canvas of [screen, panels.canvas(`marks-${side}`)]) canvas.width = 0; // which empties it
       delete screen.dataset.plane;
       panels.showCaption(`caption-${side}`, null, undefined, []);
     }
@@ -105,6 +108,7 @@ export class Stage {
     const { player } = this;
     if (!player?.introduction || !player.clock) return;
     const sides = this.sides();
+    for (const name of ["a", "b"].slice(0, sides.length)) fit(panels.canvas(`marks-${name}`));
     const count = sides.reduce((sum, side) => sum + side.alone.size, 0);
     const words = sides.length > 1 ? (count ? `${count} differ` : "both agree") : "";
     sides.forEach((side, index) => this.drawSide(index ? "b" : "a", side, words));
@@ -120,17 +124,28 @@ export class Stage {
    */
   drawSide(name, side, words) {
     const { model } = side;
-    const screen = panels.canvas(`canvas-${name}`);
-    fit(screen);
+    const [screen, marks] = [panels.canvas(`canvas-${name}`), panels.canvas(`marks-${name}`)];
     const scene = this.scene(side);
-    paint(screen, scene);
-    const picture = this.player?.screen.picture;
+    const picture = this.player?.screen.picture ?? null;
+    if (this.isNew(screen, picture)) paintPicture(screen, scene);
+    if (this.isNew(marks, keyOf(scene, marks))) paintMarks(marks, scene);
     if (picture) Object.assign(screen.dataset, { plane: String(picture.plane), view: picture.view });
     const found = model ? ` of ${model.name}: ${this.words(side)}` : "";
     if (screen.ariaLabel !== `Picture with boxes${found}`) screen.ariaLabel = `Picture with boxes${found}`;
     const ms = this.paces.get(model?.name ?? "");
     const said = model ? [words, this.place(side)] : ["no model"];
     panels.showCaption(`caption-${name}`, model, ms, said);
+  }
+
+  /**
+   * Whether a canvas was painted of something else.
+   * @param {HTMLCanvasElement} canvas
+   * @param {unknown} source
+   */
+  isNew(canvas, source) {
+    if (this.painted.has(canvas) && this.painted.get(canvas) === source) return false;
+    this.painted.set(canvas, source);
+    return true;
   }
 
   /**
@@ -189,7 +204,6 @@ export class Stage {
       width: clip.width,
       height: clip.height,
       isExact: player.view === "raw",
-      isMoving: player.isPlaying,
       boxes,
       alone,
       trails: hasTrails ? player.boxes.trails(model, start, this.filter) : new Map(),
@@ -208,4 +222,14 @@ export class Stage {
       return { scene: this.scene(side), words: said.join(": ") };
     });
   }
+}
+
+/**
+ * All that marks are painted of.
+ * @param {import("./overlay.js").Scene} scene
+ * @param {HTMLCanvasElement} canvas
+ */
+function keyOf({ picture, width, height, boxes, alone, trails, showLabels }, canvas) {
+  const marks = boxes.map((box) => [box, alone.has(box), trails.get(box[6])]);
+  return JSON.stringify([!picture, width, height, canvas.width, canvas.height, showLabels, marks]);
 }

@@ -24,16 +24,21 @@ export class Strip {
     this.canvas = canvas;
     /** @type {number[]} */
     this.rates = [];
+    /** @type {HTMLCanvasElement} all but what was found, painted only when it changes */
+    this.ground = document.createElement("canvas");
+    this.grounded = ""; // what it was painted of
   }
 
   clear() {
     this.rates = [];
+    this.grounded = "";
   }
 
   /** @param {{first: number, columns: number, rates: number[]}} piece */
   add(piece) {
     if (this.rates.length !== piece.columns) this.rates = new Array(piece.columns).fill(NaN);
     piece.rates.forEach((rate, index) => (this.rates[piece.first + index] = rate));
+    this.grounded = "";
   }
 
   /**
@@ -63,15 +68,34 @@ export class Strip {
     const { width, height } = this.canvas;
     const context = this.canvas.getContext("2d");
     if (!context) return;
-    const styles = getComputedStyle(this.canvas);
+    this.paintGround(scene);
     context.clearRect(0, 0, width, height);
-    if (scene.loop) {
-      context.fillStyle = styles.getPropertyValue("--accent-soft");
-      const [left, right] = scene.loop.map((plane) => (plane / scene.planes) * width);
+    context.drawImage(this.ground, 0, 0);
+    if (scene.isLookedAt) this.paintFound(context, scene);
+  }
+
+  /**
+   * Paint the loop, the rates and the hatching of what was not looked at yet.
+   * @param {Scene} scene
+   */
+  paintGround({ planes, loop, isLookedAt }) {
+    const { width, height } = this.canvas;
+    const styles = getComputedStyle(this.canvas);
+    const [soft, quiet] = ["--accent-soft", "--quiet"].map((name) => styles.getPropertyValue(name));
+    const ratio = window.devicePixelRatio || 1;
+    const key = JSON.stringify([width, height, ratio, soft, quiet, planes, loop, isLookedAt]);
+    if (key === this.grounded) return;
+    this.grounded = key;
+    [this.ground.width, this.ground.height] = [width, height]; // which empties it
+    const context = this.ground.getContext("2d");
+    if (!context) return;
+    if (loop) {
+      context.fillStyle = soft;
+      const [left, right] = loop.map((plane) => (plane / planes) * width);
       context.fillRect(left, 0, Math.max(2, right - left), height);
     }
-    this.paintRates(context, styles.getPropertyValue("--quiet"));
-    if (scene.isLookedAt) this.paintFound(context, scene, styles.getPropertyValue("--quiet"));
+    this.paintRates(context, quiet);
+    if (isLookedAt) hatch(context, MARK_HEIGHT * ratio, quiet);
   }
 
   /**
@@ -99,16 +123,14 @@ export class Strip {
   }
 
   /**
-   * Mark what was found; what was not looked at is hatched.
+   * Mark what was found; where nothing was, the hatching goes.
    * @param {CanvasRenderingContext2D} context
    * @param {Scene} scene
-   * @param {string} colour of the hatching
    */
-  paintFound(context, { planes, found, filter }, colour) {
+  paintFound(context, { planes, found, filter }) {
     const { width, height } = this.canvas;
     const size = MARK_HEIGHT * (window.devicePixelRatio || 1);
     const top = height - size;
-    hatch(context, top, size, colour);
     for (const sighting of found) {
       const left = Math.floor((sighting.start / planes) * width);
       const wide = Math.max(1, Math.floor(((sighting.start + sighting.count) / planes) * width) - left);
@@ -123,11 +145,11 @@ export class Strip {
 
 /**
  * @param {CanvasRenderingContext2D} context
- * @param {number} top
  * @param {number} size
  * @param {string} colour
  */
-function hatch(context, top, size, colour) {
+function hatch(context, size, colour) {
+  const top = context.canvas.height - size;
   context.beginPath();
   for (let x = -size; x < context.canvas.width; x += size) {
     context.moveTo(x, top + size);

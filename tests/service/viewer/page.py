@@ -15,22 +15,22 @@ from tests.service.replay.conftest import PATIENCE_S
 RECORDER = """(() => {
     const proto = CanvasRenderingContext2D.prototype;
     window.painted = {};
-    for (const name of ["drawImage", "strokeRect", "stroke", "fillText"]) {
+    for (const name of ["clearRect", "strokeRect", "stroke", "fillText"]) {
         const original = proto[name];
         proto[name] = function (...given) {
-            if (name === "drawImage") window.painted[this.canvas.id] = [];
+            if (name === "clearRect") window.painted[this.canvas.id] = [];
             const plain = given.filter((one) => typeof one !== "object");
             window.painted[this.canvas.id]?.push([name, this.strokeStyle, this.lineWidth, plain]);
             return original.apply(this, given);
         };
     }
 })()"""
-"""What was painted since the last picture, by canvas; to be run before the page is."""
+"""What was painted since a canvas was last emptied; to be run before the page is."""
 
 COLOURS = ("#56b4e9", "#e69f00", "#f0e442")
 
 
-def painted(page: Page, name: str, canvas: str = "canvas-a") -> list[Any]:
+def painted(page: Page, name: str, canvas: str = "marks-a") -> list[Any]:
     """What one kind of call has painted over the picture that is shown."""
     calls = page.evaluate("canvas => window.painted[canvas] ?? []", canvas)
     return [call[1:] for call in calls if call[0] == name]
@@ -54,7 +54,7 @@ def wait_for_painted(page: Page, name: str, count: int) -> list[Any]:
 
 
 def stroked_boxes(
-    page: Page, width: int, height: int, canvas: str = "canvas-a"
+    page: Page, width: int, height: int, canvas: str = "marks-a"
 ) -> list[tuple[int, list[float]]]:
     """The boxes that are drawn on a canvas: index of the class, and ``xywh`` in the recording."""
     size = page.locator(f"#{canvas}").evaluate("one => [one.width, one.height]")

@@ -151,7 +151,8 @@ def test_boxes_on_both_sides_are_those_of_predict(serve: Serve, visit: Open) -> 
             expect(told).to_have_count(len(wanted))
             shown = [json.loads(row.get_attribute("data-box"))[:6] for row in told.all()]
             assert shown == [[*one["bbox"], one["score"], one["category_id"]] for one in wanted]
-            drawn = stroked_boxes(page, 256, 160, canvas)[::-1]  # the surest on top
+            marks = canvas.replace("canvas", "marks")
+            drawn = stroked_boxes(page, 256, 160, marks)[::-1]  # the surest on top
             assert [index for index, _ in drawn] == [one["category_id"] - 1 for one in wanted]
             for (_, box), one in zip(drawn, wanted, strict=True):
                 assert box == pytest.approx(one["bbox"], abs=0.01)
