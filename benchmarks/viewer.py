@@ -25,13 +25,13 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.chromium import Chromium, Tab
+from benchmarks.street import make_street
 from benchmarks.viewer_targets import Figures, judge, slope
 
 WATCHED_S, SEEKS, OPENINGS, SAMPLES = 3.0, 100, 5, 60
 SETTLE_S, LOOKED_S = 0.3, 0.15  # after playing begins; at a picture, before the next leap
 WARM_UP = 1 / 3  # of the samples
 FAR_PLANES = 1000  # a seek goes at least so far: nearer planes may be here already
-STREET_PLANES = 4000
 SPEEDS = {"1/333": "6.54", "1/12": "60", "1": "100"}  # places of the slider
 MODEL, BESIDE = "nano", "small"
 PARTS = ("pictures", "memory")
@@ -64,19 +64,6 @@ SEEK = """(plane) => new Promise((resolve, reject) => {
   bar.value = plane;
   bar.dispatchEvent(new Event("input"));
 })"""
-
-
-def make_recording(path: Path, size_bytes: int) -> None:
-    """Simulate a street, and repeat it."""
-    street = path.with_name("street.dat")
-    command = [sys.executable, "-m", "vidar_det", "simulate", "street", "-o", str(street)]
-    command += ["--planes", str(STREET_PLANES)]
-    subprocess.run(command, check=True, capture_output=True)  # noqa: S603 - our own command
-    block = street.read_bytes()
-    with path.open("wb") as file:
-        while file.tell() < size_bytes:
-            file.write(block)
-    path.with_suffix(".toml").write_bytes(street.with_suffix(".toml").read_bytes())
 
 
 @contextlib.contextmanager
@@ -250,7 +237,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as home:
         recording = given.recording or Path(home) / "long.dat"
         if given.recording is None:
-            make_recording(recording, int(given.gigabytes * 1e9))
+            make_street(recording, int(given.gigabytes * 1e9))
         figures = measure(given, recording, Path(home))
     all_hold = judge(figures, given.out)
     sys.exit(0 if all_hold else 1)
