@@ -60,8 +60,8 @@ class Projector:
             plane = 0
         self.player = Player(planes, planes_per_s, plane, now, wish.loop)
         self.wish, self._is_new = wish, True
-        if wish.plane is not None and wish.picture and not wish.playing:
-            self.settled_at = now + SETTLE_S
+        is_leap = wish.plane is not None and wish.picture and not wish.playing
+        self.settled_at = now + SETTLE_S if is_leap else now
         self._wake.set()
         self._on_move()
 

@@ -55,7 +55,8 @@ class Spotter:
         while True:
             self.moved.clear()
             if (rest_s := self._projector.settled_at - time.monotonic()) > 0:
-                await asyncio.sleep(rest_s)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self.moved.wait(), rest_s)
                 continue
             model = self._model()
             starts = self._next_windows(model) if model else []

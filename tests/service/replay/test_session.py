@@ -16,6 +16,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from service.in_place import prepare_recording
 from service.keys import new_key
 from service.log import is_no_socket_line
+from service.replay import projector
 from service.replay.protocol import PICTURE, PLANES
 from tests.service.replay.conftest import PATIENCE_S, Serve, watching
 from tests.service.replay.engine import ViewedEngine
@@ -159,6 +160,31 @@ def test_boxes_are_those_of_predict_for_the_same_windows(serve: Serve) -> None:
         assert [box[4:6] for box in told["boxes"]] == [
             [one["score"], one["category_id"]] for one in results_of(wanted, 0)
         ]
+
+
+def test_after_a_leap_the_picture_comes_before_anybody_looks(
+    serve: Serve, engine: ViewedEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(projector, "SETTLE_S", PATIENCE_S)
+    with watching(serve(), "demo") as viewer:
+        viewer.grant(8)
+        viewer.wish(plane=300, models=["nano"])
+        assert viewer.see()[0].plane == 300
+        assert engine.tasks == []
+        viewer.wish(plane=200, models=["nano"], playing=True)
+        viewer.hear("boxes", start=192)
+
+
+def test_where_the_head_rests_its_window_is_looked_at_alone(
+    serve: Serve, engine: ViewedEngine
+) -> None:
+    with watching(serve(), "demo") as viewer:
+        viewer.wish(plane=130, models=["nano"])
+        assert viewer.hear("boxes")["start"] == 128
+        viewer.hear("boxes", start=256)
+    first, second = (task.question.selection for task in engine.tasks[:2])
+    assert (first.start, first.planes) == (128, 64)
+    assert (second.start, second.planes) == (192, 192)
 
 
 def test_boxes_are_found_once_for_all_viewers(serve: Serve, engine: ViewedEngine) -> None:

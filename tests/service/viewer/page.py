@@ -149,13 +149,25 @@ class SlowService:
     def __init__(self, page: Page) -> None:
         self._page = page
         self._sent: list[str | bytes] = []
+        self._kept: list[str | bytes] = []
         self._held = False
+        self._words: str | None = None
         self._credits = 0
         page.route_web_socket(re.compile("replay"), self._connect)
 
     def hold(self) -> None:
         """Hold back everything from now on."""
         self._held, self._sent = True, []
+
+    def keep_back(self, words: str) -> None:
+        """Keep back messages of text that begin so, and let all others pass."""
+        self._words = words
+
+    def let_go(self) -> None:
+        """Let go what was kept back, and all that comes after."""
+        self._words = None
+        for one in self._kept:
+            self._socket.send(one)
 
     def has_sent(self, kind: int) -> bool:
         """Whether the service has sent such a message; since it is held back, if it is."""
@@ -178,7 +190,9 @@ class SlowService:
 
         def answer(message: str | bytes) -> None:
             self._sent.append(message)
-            if not self._held:
+            if self._words and isinstance(message, str) and message.startswith(self._words):
+                self._kept.append(message)
+            elif not self._held:
                 socket.send(message)
 
         socket.on_message(ask)

@@ -11,6 +11,7 @@ from tests.service.replay.engine import boxes_of
 from tests.service.viewer.conftest import Open
 from tests.service.viewer.page import (
     RECORDER,
+    SlowService,
     is_dark,
     painted,
     press,
@@ -102,6 +103,21 @@ def test_pause_on_detection_stops_at_the_first_plane_of_what_appears(page: Page)
     expect(page.get_by_role("status")).to_contain_text("1 person, 1 vehicle")
     press(page, "Play/Pause")  # the person has been seen by now, though its track has no number
     expect(page.locator("#clock-plane")).to_have_text("plane 383 of 384")
+
+
+def test_boxes_that_come_after_the_end_take_the_head_back(serve: Serve, visit: Open) -> None:
+    page = visit("about:blank")
+    slow = SlowService(page)
+    slow.keep_back('{"type": "boxes"')
+    page.goto(f"http://{serve()}/#clip=demo")
+    page.get_by_role("checkbox", name="Pause on detection").check()
+    page.get_by_role("slider", name="Speed").fill("60")
+    press(page, "Play/Pause")
+    expect(page.locator("#clock-plane")).to_have_text("plane 383 of 384")
+    expect(page.get_by_role("button", name="Play/Pause")).to_have_attribute("aria-pressed", "false")
+    slow.let_go()
+    expect(page.locator("#clock-plane")).to_have_text("plane 128 of 384")
+    expect(page.get_by_role("status")).to_contain_text("1 person, 1 vehicle")
 
 
 def box(category: int, track: int) -> list[float]:

@@ -208,6 +208,30 @@ def test_the_page_draws_from_bits_what_the_service_draws(page: Page) -> None:
         assert page.evaluate(script, [100, 64, 132, view]) < 5, view
 
 
+def test_more_planes_are_counted_than_a_byte_holds(page: Page) -> None:
+    script = """async ([width, height, count, start, many]) => {
+        const { PlaneBlock } = await import("/viewer/planes.js");
+        const rowBytes = Math.ceil(width / 8);
+        const payload = crypto.getRandomValues(new Uint8Array(rowBytes * height * count));
+        for (let i = 0; i < payload.length; i++) payload[i] |= 5; // two pixels fire always
+        const block = new PlaneBlock({ start: 100, count, width, height, payload });
+        const told = block.counts(100 + start, many);
+        const wanted = [];
+        for (let y = 0; y < height; y++) for (let x = 0; x < width; x++) {
+            let sum = 0;
+            for (let plane = start; plane < start + many; plane++) {
+                const byte = payload[(plane * height + y) * rowBytes + (x >> 3)];
+                sum += (byte >> (x & 7)) & 1;
+            }
+            wanted.push(sum);
+        }
+        return [[...told], wanted];
+    }"""
+    for many in (1, 255, 256, 590):
+        told, wanted = page.evaluate(script, [13, 3, 600, 7, many])
+        assert told == wanted, many
+
+
 def test_a_loop_runs_again_and_again(page: Page) -> None:
     seek(page, 300)
     press(page, "Loop up to here")
