@@ -103,6 +103,34 @@ def test_the_same_is_found_as_in_the_finished_recording(
     assert "16 planes at the end make no whole window" in summary.warnings
 
 
+def test_what_comes_while_others_wait_is_looked_at_without_a_rest(
+    fresh_weights: Path, whole: Path, clock: Camera, tmp_path: Path
+) -> None:
+    """Two windows wait at first; the others come while these are looked at, side by side."""
+    content = whole.read_bytes()
+    half, quarter = len(content) // 2, len(content) // 4
+    clock.pieces = iter([content[half : half + quarter], content[half + quarter :]])
+    clock.path.write_bytes(content[:half])
+    detector = load_detector(str(fresh_weights), execution=Execution(threads=2, streams=2))
+    assert detector.runtime.side_by_side == 2
+    settings = replace(EVERYTHING, selection=Selection(window=64))
+    told: list[int] = []
+
+    def note(window: WindowRecord, _: Detections) -> None:
+        told.append(window.plane_start)
+        clock.write()
+
+    follow_recording(detector, clock.path, OPTIONS, tmp_path / "live", settings, QUICK, note)
+    predict_recording(detector, open_recording(whole), tmp_path / "late", settings)
+    live, late = (
+        json.loads((tmp_path / name / "predictions.json").read_text()) for name in ("live", "late")
+    )
+    assert told == [0, 64, 128, 192, 256, 320]
+    assert live["images"] == late["images"]
+    assert live["detections"] == late["detections"] != []
+    assert clock.now < 2 * QUICK.timeout_s
+
+
 @pytest.mark.parametrize(
     ("ending", "raised"),
     [

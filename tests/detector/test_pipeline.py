@@ -66,3 +66,25 @@ def test_what_was_begun_comes_before_the_failure_of_the_source(workers: int) -> 
     with pytest.raises(ZeroDivisionError):
         found.extend(result for _, result in work_in_order(source(), lambda one: one, workers))
     assert found == list(range(9))
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3])
+def test_where_nothing_has_come_the_walk_ends_once_nothing_is_worked_on(workers: int) -> None:
+    source = iter([0, 1, *[None] * 9, 2])
+    found = list(work_in_order(source, lambda number: number + 1, workers))
+    assert found == [(0, 1), (1, 2)]
+
+
+def test_what_comes_while_others_are_worked_on_follows_them() -> None:
+    came: list[int | None] = [0, 1]
+
+    def source() -> Iterator[int | None]:
+        while True:
+            yield came.pop(0) if came else None
+
+    found: list[int] = []
+    for item, _ in work_in_order(source(), lambda number: number, workers=2):
+        found.append(item)
+        if item == 0:
+            came.extend([2, 3])
+    assert found == [0, 1, 2, 3]

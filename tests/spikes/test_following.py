@@ -351,3 +351,57 @@ def test_numbers_must_be_positive(wrong: dict[str, float]) -> None:
     (name,) = wrong
     with pytest.raises(ConfigError, match=f"{name}: found .*, wanted a positive number"):
         FollowSpec(**{"window": 1, "stride": 1} | wrong)  # type: ignore[arg-type]  # on purpose
+
+
+def test_more_of_a_stretch_follows_it_while_it_is_worked_on(tmp_path: Path) -> None:
+    path, some = tmp_path / "camera.dat", planes(24)
+    content = packed(some, tmp_path)
+    path.write_bytes(content[: 8 * PLANE_BYTES])
+    stretches = follow(path, OPTIONS, QUICK, clock=Camera())
+    first = next(stretches)
+    assert stretches.more(first.start) is None
+    appender(path, content[8 * PLANE_BYTES : 19 * PLANE_BYTES])()
+    second = stretches.more(4)
+    assert second is not None
+    assert (second.start, second.windows, second.is_late) == (8, 2, False)
+    for stretch in (first, second):
+        for window in stretch.recording.windows(4, 4, stretch.start, stretch.stop):
+            assert np.array_equal(window.planes, some[window.start : window.start + 4])
+    appender(path, content[19 * PLANE_BYTES :])()
+    third = next(stretches)
+    assert (third.start, third.windows) == (16, 2)
+    assert list(stretches) == []
+
+
+def test_files_are_held_as_long_as_something_is_read_of_them(tmp_path: Path) -> None:
+    folder, some = tmp_path / "camera", planes(16)
+    folder.mkdir()
+    content, size = packed(some, tmp_path), 4 * PLANE_BYTES
+    for number in range(2):
+        (folder / f"{number}.dat").write_bytes(content[number * size : (number + 1) * size])
+    stretches = follow(folder, OPTIONS, QUICK, clock=Camera())
+    first = next(stretches)
+    for number in (2, 3):
+        (folder / f"{number}.dat").write_bytes(content[number * size : (number + 1) * size])
+    second = stretches.more(read=0)
+    assert second is not None
+    for number in range(4):
+        (folder / f"{number}.dat").unlink()
+    windows = list(first.recording.windows(4, 4, first.start, first.stop))
+    assert np.array_equal(windows[0].planes, some[:4])
+    assert [window.start for window in windows] == [0, 4]
+
+
+def test_a_recording_that_begins_anew_is_no_more_of_the_last(tmp_path: Path) -> None:
+    path, some = tmp_path / "camera.dat", planes(12, seed=1)
+    path.write_bytes(packed(planes(8), tmp_path))
+    stretches = follow(path, OPTIONS, QUICK, clock=Camera())
+    assert next(stretches).windows == 2
+    path.unlink()
+    path.write_bytes(packed(some, tmp_path))
+    assert stretches.more(4) is None
+    assert stretches.more(4) is None
+    anew = next(stretches)
+    assert (anew.before, anew.start, anew.windows) == (8, 0, 3)
+    assert np.array_equal(anew.recording[0:12], some)
+    assert list(stretches) == []

@@ -23,12 +23,16 @@ from vidar_det.outputs import atomic_path, prepare_output_folder
 from vidar_det.spikes.following import FollowSpec, Stretch, follow
 from vidar_det.spikes.following_bytes import CutOffError
 from vidar_det.spikes.sidecar import RecordingOptions
+from vidar_det.spikes.stream import SpikeWindow
 
 LINES_FILE = "windows.jsonl"
 """Where the windows wait for ``predictions.json``."""
 
 Report = Callable[[WindowRecord, Detections], None]
 """Told of each window as soon as it was looked at."""
+
+More = Callable[[int], Stretch | None]
+"""Gives what has come since, see ``Following.more``."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,7 @@ class _Watch:
         self.last: Stretch | None = None
         self.windows, self.dropped, self.seen = 0, 0, 0
         self.sensor_s, self.waiting = 0.0, 0
+        self.read = 0  # plane of the last stretch before which nothing is read any more
         self.per_class = np.zeros(len(detector.spec.classes), np.int64)
         self.said: Counter[str] = Counter()
 
@@ -91,8 +96,13 @@ class _Watch:
             unseen = max(0, self.last.planes - self.seen)
             self.say(f"ended by {why}; {unseen} planes were not looked at")
 
-    def look(self, stretch: Stretch, spec: FollowSpec) -> Iterator[tuple[WindowRecord, Detections]]:
-        """Detect in all windows of a stretch; each counts on from the last."""
+    def look(
+        self, stretch: Stretch, spec: FollowSpec, more: More = lambda read: None
+    ) -> Iterator[tuple[WindowRecord, Detections]]:
+        """Detect in all windows of a stretch; each counts on from the last.
+
+        Where several wait, those that come meanwhile follow them without a rest.
+        """
         self.last = stretch
         self.dropped += stretch.dropped
         if not stretch.windows:
@@ -101,31 +111,41 @@ class _Watch:
             self.waiting = max(self.waiting, stretch.windows)
         rate_hz = stretch.recording.sensor.rate_hz
         before_us = stretch.before * 1e6 / rate_hz
-        detector = self.detector if stretch.windows == 1 else self.behind
-        found_in = detector.stream(
-            stretch.recording,
-            window=spec.window,
-            stride=spec.stride,
-            start=stretch.start,
-            stop=stretch.stop,
-            thresholds=self.question.thresholds,
-            times=self.times,
-        )
+        self.read = stretch.start
+        if stretch.windows == 1:
+            detector, windows = self.detector, self._arriving(stretch, spec, lambda read: None)
+        else:
+            detector, windows = self.behind, self._arriving(stretch, spec, more)
+        found_in = detector.work_through(windows, self.question.thresholds, self.times)
         begin = time.perf_counter()
         try:
             for window, everything in found_in:
                 found = everything.select(np.isin(everything.class_ids, self.kept))
                 self.per_class += np.bincount(found.class_ids, minlength=len(self.per_class))
                 start, time_us = stretch.before + window.start, before_us + window.time_us
-                self.seen = start + window.length
+                self.seen, self.read = start + window.length, window.start + spec.stride
                 self.total_s += time.perf_counter() - begin
                 self.windows += 1
                 self.sensor_s += spec.stride / rate_hz
                 yield WindowRecord(self.windows - 1, start, window.length, time_us), found
                 begin = time.perf_counter()
         except CutOffError:  # the next stretch begins anew, and says so
-            gone = stretch.before + stretch.stop - max(self.seen, stretch.before + stretch.start)
+            gone = self.last.before + self.last.stop
+            gone -= max(self.seen, stretch.before + stretch.start)
             self.say(f"{gone} planes were gone before they were looked at")
+
+    def _arriving(
+        self, stretch: Stretch, spec: FollowSpec, more: More
+    ) -> Iterator[SpikeWindow | None]:
+        """Give a stretch's windows, then what has come since, or None while nothing has."""
+        while True:
+            yield from stretch.recording.windows(
+                spec.window, spec.stride, stretch.start, stretch.stop, keep=True
+            )
+            while (came := more(self.read)) is None:
+                yield None
+            stretch = self.last = came
+            self.waiting = max(self.waiting, came.windows)
 
 
 def follow_recording(
@@ -180,8 +200,10 @@ def follow_recording(
 
     with _open_lines(folder) as lines:
         try:
-            for stretch in follow(path, options, spec, watch.say, is_over):
-                for record, found in watch.look(stretch, spec):
+            following = follow(path, options, spec, watch.say, is_over)
+            more = (lambda read: None) if keeping_up.drop_late else following.more
+            for stretch in following:
+                for record, found in watch.look(stretch, spec, more):
                     _keep(lines, record, found)
                     _tell(report, record, found)
                     if is_over():

@@ -14,7 +14,7 @@ AHEAD = 2
 
 
 def work_in_order(
-    items: Iterable[Item], work: Callable[[Item], Result], workers: int
+    items: Iterable[Item | None], work: Callable[[Item], Result], workers: int
 ) -> Iterator[tuple[Item, Result]]:
     """Work on several items at once, and give their results in order.
 
@@ -23,7 +23,9 @@ def work_in_order(
     and not yet asked for: whoever asks slowly holds the work back, and memory stays flat.
 
     Args:
-        items: taken one by one, only as they are begun.
+        items: taken one by one, only as they are begun. None among them says that nothing has
+            come yet: it is asked again after the next result, and where there is none to wait for,
+            the walk ends.
         work: called from several threads.
         workers: how many; 1 works in the caller's thread, when asked.
 
@@ -36,28 +38,37 @@ def work_in_order(
         [(3, 9), (1, 1), (2, 4)]
     """
     if workers == 1:
-        yield from ((item, work(item)) for item in items)
+        yield from ((item, work(item)) for item in _come(items))
         return
     source = iter(items)
     begun: deque[tuple[Item, Future[Result]]] = deque()
     failed: list[Exception] = []
     pool = ThreadPoolExecutor(workers, thread_name_prefix="window")
 
-    def begin(most: int) -> None:
+    def begin() -> None:
         try:
-            begun.extend((item, pool.submit(work, item)) for item in islice(source, most))
+            most = workers * AHEAD - len(begun)
+            begun.extend((item, pool.submit(work, item)) for item in _come(source, most))
         except Exception as error:  # noqa: BLE001 - whatever it is, it waits for its turn
             failed.append(error)
 
     try:
-        begin(workers * AHEAD)
+        begin()
         while begun:
             item, future = begun.popleft()
             result = future.result()
             if not failed:
-                begin(1)
+                begin()
             yield item, result
         if failed:
             raise failed[0]
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _come(items: Iterable[Item | None], most: int | None = None) -> Iterator[Item]:
+    """Give items, until none has come or there are so many."""
+    for item in islice(items, most):
+        if item is None:
+            return
+        yield item

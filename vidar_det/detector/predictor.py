@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -213,6 +213,25 @@ class Detector:
         """
         length = self.window_length(window)
         windows = recording.windows(length, stride, start, stop, keep=True)
+        yield from self.work_through(windows, thresholds, times)
+
+    def work_through(
+        self,
+        windows: Iterable[SpikeWindow | None],
+        thresholds: Thresholds | None = None,
+        times: StageTimes | None = None,
+    ) -> Iterator[tuple[SpikeWindow, Detections]]:
+        """Detect objects in windows as they come; see ``stream``.
+
+        Args:
+            windows: kept until they were looked at; None where nothing has come yet, see
+                ``work_in_order``.
+            thresholds: which boxes are kept.
+            times: the stages' seconds are added here.
+
+        Yields:
+            Each window and its detections, in order.
+        """
 
         def work(found: SpikeWindow) -> Detections:
             return self.predict(found, thresholds, times=times)

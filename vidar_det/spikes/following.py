@@ -85,6 +85,57 @@ class Stretch:
     is_late: bool = False
 
 
+class Following(Iterator[Stretch]):
+    """What ``follow`` gives: stretches, and in between more of the last one."""
+
+    def __init__(self, follower: "_Follower", is_over: Callable[[], bool], clock: Clock) -> None:
+        self._follower, self._is_over, self._clock = follower, is_over, clock
+        self._pending: Stretch | None = None
+        self._before = 0  # of the stretch that was handed out last
+        self._stretches = self._walk()
+
+    def __next__(self) -> Stretch:
+        return next(self._stretches)
+
+    def more(self, read: int) -> Stretch | None:
+        """Take what has come meanwhile, while windows of the last stretch are still worked on.
+
+        Args:
+            read: plane of its recording, before which nothing is read any more.
+
+        Returns:
+            The windows that follow those that were handed out; None while there are none, and
+            where the recording has begun anew: that is the next stretch's.
+        """
+        follower = self._follower
+        if follower.before != self._before:
+            return None
+        stretch = follower.look(read=read)
+        if follower.before != self._before:
+            self._pending = stretch
+            return None
+        return stretch
+
+    def _walk(self) -> Iterator[Stretch]:
+        follower, clock, poll_s = self._follower, self._clock, self._follower.spec.poll_s
+        pause_s, since, held = poll_s / SOONER, clock.monotonic(), None
+        while not self._is_over():
+            stretch, self._pending = self._pending or follower.look(held), None
+            has_news = follower.has_news or stretch is not None
+            if stretch is not None:
+                self._before = stretch.before
+                yield stretch
+            if has_news:
+                pause_s, since = poll_s / SOONER, clock.monotonic()
+            held = None if stretch is None else stretch.windows
+            if stretch is None:
+                if clock.monotonic() - since >= follower.spec.timeout_s:
+                    break
+                clock.sleep(pause_s)
+                pause_s = min(2 * pause_s, poll_s)
+        yield from follower.finish(self._is_over())
+
+
 def follow(
     path: Path,
     options: RecordingOptions,
@@ -92,7 +143,7 @@ def follow(
     report: Report = lambda sentence: None,
     is_over: Callable[[], bool] = lambda: False,
     clock: Clock = time,
-) -> Iterator[Stretch]:
+) -> Following:
     """Wait for planes, and hand them out as soon as they make a window.
 
     The recording may be a camera's file that grows, or a folder in which numbered files appear; it
@@ -108,7 +159,7 @@ def follow(
         is_over: asked before each look; then the rest is handed out, however long it is.
         clock: tells the time.
 
-    Yields:
+    Returns:
         Stretches in order; windows begun in one are never in the next. The walk ends when nothing
         has come for ``timeout_s``. A stretch that cannot be read, because its file became shorter,
         raises ``CutOffError`` and may be left: the next one begins anew.
@@ -124,21 +175,7 @@ def follow(
         >>> for stretch in follow(Path("camera"), RecordingOptions(), spec):  # doctest: +SKIP
         ...     print(stretch.recording.shape)
     """
-    follower = _Follower(path, options, spec, report)
-    pause_s, since, held = spec.poll_s / SOONER, clock.monotonic(), None
-    while not is_over():
-        stretch = follower.look(held)
-        if stretch is not None:
-            yield stretch
-        if follower.has_news:
-            pause_s, since = spec.poll_s / SOONER, clock.monotonic()
-        held = None if stretch is None else stretch.windows
-        if stretch is None:
-            if clock.monotonic() - since >= spec.timeout_s:
-                break
-            clock.sleep(pause_s)
-            pause_s = min(2 * pause_s, spec.poll_s)
-    yield from follower.finish(is_over())
+    return Following(_Follower(path, options, spec, report), is_over, clock)
 
 
 class _Follower:
@@ -161,11 +198,12 @@ class _Follower:
         self.recording: SpikeStream | None = None
         self.trouble: SourceError | FormatError | None = None
 
-    def look(self, held: int | None = None) -> Stretch | None:
+    def look(self, held: int | None = None, read: int | None = None) -> Stretch | None:
         """Take what has come since the last look.
 
         Args:
             held: windows of the stretch that was worked on since the last look; None after a wait.
+            read: plane before which nothing is read any more; by default the next window's first.
         """
         finding = self.files.look()
         self.has_news = finding != "nothing"
@@ -174,7 +212,7 @@ class _Follower:
         if not self.has_news:
             return None
         try:
-            self.recording = self._read()
+            self.recording = self._read(self.position if read is None else read)
         except (SourceError, FormatError) as error:  # empty at first, or about to be replaced
             self.trouble, self.has_news = error, False
             return None
@@ -201,7 +239,7 @@ class _Follower:
             total = self.before + self.planes
             yield Stretch(self.recording, self.position, self.planes, self.before, total)
 
-    def _read(self) -> SpikeStream:
+    def _read(self, done: int) -> SpikeStream:
         """Read the recording as it is now; from now on its geometry is what it was found to be."""
         if self.reader is None:
             if self.path.is_file() and is_array_file(self.path):
@@ -211,8 +249,8 @@ class _Follower:
                 raise SourceError(f"{self.path}: found 0 bytes, wanted a recording")
             self.reader = CameraReader(self.path, span, options)
             self.options = self.reader.options
-        elif self.position > 0:
-            self.files.span.forget(self.reader.offset(min(self.position, self.planes - 1)))
+        elif done > 0:
+            self.files.span.forget(self.reader.offset(min(done, self.planes - 1)))
         return self.reader.read()
 
     def _begin_anew(self) -> None:

@@ -6,6 +6,7 @@ import threading
 import weakref
 import zlib
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
@@ -116,8 +117,8 @@ class GrowingFile:
 class GrowingBytes:
     """The bytes of growing files, end to end; never mapped, for a map of a file that shrinks kills.
 
-    Bytes keep their place when files before them are forgotten. Several threads may read while no
-    file is added, grows or is forgotten.
+    Bytes keep their place when files before them are forgotten. One thread adds files, lets them
+    grow and forgets them, while any others read what is not forgotten.
 
     Attributes:
         size: bytes altogether, forgotten ones too.
@@ -125,31 +126,29 @@ class GrowingBytes:
 
     def __init__(self) -> None:
         self.size = 0
-        self._files: list[GrowingFile] = []
-        self._starts: list[int] = []
+        self._parts: tuple[tuple[int, GrowingFile], ...] = ()  # first byte and file; never changed
         self._local = threading.local()
 
     @property
     def last(self) -> GrowingFile | None:
         """The file that may still grow."""
-        return self._files[-1] if self._files else None
+        return self._parts[-1][1] if self._parts else None
 
     def append(self, file: GrowingFile) -> None:
         """Let a file follow the last one."""
-        self._files.append(file)
-        self._starts.append(self.size)
+        self._parts = (*self._parts, (self.size, file))
         self.size += file.seen.size
 
     def grow(self) -> int | None:
         """Take what was appended to the last file; see ``GrowingFile``."""
-        came = self._files[-1].grow() if self._files else 0
+        came = self.last.grow() if self.last else 0
         self.size += came or 0
         return came
 
     def forget(self, stop: int) -> None:
         """Close the files that lie wholly before byte ``stop``."""
-        while len(self._files) > 1 and self._starts[1] <= stop:
-            del self._files[0], self._starts[0]
+        while len(self._parts) > 1 and self._parts[1][0] <= stop:
+            self._parts = self._parts[1:]
 
     def read(self, start: int, stop: int) -> Bytes:
         """Bytes ``start .. stop``, in memory that the thread's next reading uses again.
@@ -158,12 +157,13 @@ class GrowingBytes:
             CutOffError: a file became shorter.
         """
         found = self._memory(stop - start)
-        done = 0
+        done, parts = 0, self._parts
         while start + done < stop:
-            part = bisect.bisect_right(self._starts, start + done) - 1
-            at = start + done - self._starts[part]
-            count = min(stop - start - done, self._files[part].seen.size - at)
-            self._files[part].read(found[done : done + count], at)
+            part = bisect.bisect_right(parts, start + done, key=itemgetter(0)) - 1
+            first, file = parts[part]
+            at = start + done - first
+            count = min(stop - start - done, file.seen.size - at)
+            file.read(found[done : done + count], at)
             done += count
         return found
 
