@@ -26,6 +26,7 @@ FLAGS = (
     "--no-first-run",
     "--remote-debugging-port=0",
 )
+NO_PAGES = "on_device_model"  # a service of 15 MB that Chromium begins after some minutes
 SIZE = (1280, 720)
 PATIENCE_S, LOOK_S = 60.0, 0.02
 
@@ -71,8 +72,9 @@ class Chromium:
         return tab
 
     def processes(self) -> list[int]:
-        """The numbers of all processes."""
-        return [int(one["id"]) for one in self.call("SystemInfo.getProcessInfo")["processInfo"]]
+        """The numbers of all processes, but for those that begin by themselves and serve no page."""
+        known = self.call("SystemInfo.getProcessInfo")["processInfo"]
+        return [int(one["id"]) for one in known if not one["type"].startswith(NO_PAGES)]
 
 
 class Tab:
