@@ -56,6 +56,8 @@ export class Player {
     this.models = [];
     this.ends = new Loop();
     this.screen = new Screen();
+    /** @type {import("./screen.js").Picture | null} came before the last one was painted */
+    this.waiting = null;
     this.generation = 0;
     this.sought = 0;
     this.acknowledged = -1;
@@ -179,7 +181,10 @@ export class Player {
    */
   wish({ plane, picture = true } = {}) {
     this.generation += 1;
-    if (plane !== undefined || !picture) this.sought = this.generation;
+    if (plane !== undefined || !picture) {
+      this.sought = this.generation;
+      this.letWait(null);
+    }
     if (plane !== undefined) this.hasEnded = false;
     this.connection.send({
       type: "watch",
@@ -208,9 +213,33 @@ export class Player {
     const source = isUnseen ? null : await this.screen.develop(frame, this.look);
     this.connection.grant(1);
     if (!source || this.isStale) return;
-    this.screen.show(source, frame.view, frame.plane);
-    if ((this.isPlaying || this.isFollowing) && !this.isScrubbing) this.plane = frame.plane;
+    const picture = { source, view: frame.view, plane: frame.plane };
+    if (this.isPlaying && !this.screen.isPainted) this.letWait(picture);
+    else this.show(picture);
+  }
+
+  /** @param {import("./screen.js").Picture} picture */
+  show(picture) {
+    this.screen.show(picture);
+    if ((this.isPlaying || this.isFollowing) && !this.isScrubbing) this.plane = picture.plane;
     this.hooks.onPicture();
+  }
+
+  /**
+   * Keep one picture for the browser's next frame: they come as often as frames, but less evenly.
+   * @param {import("./screen.js").Picture | null} picture
+   */
+  letWait(picture) {
+    if (this.waiting?.source instanceof ImageBitmap) this.waiting.source.close();
+    this.waiting = picture;
+  }
+
+  /** What is shown was painted. */
+  painted() {
+    this.screen.isPainted = true;
+    const { waiting } = this;
+    this.waiting = null;
+    if (waiting) this.show(waiting);
   }
 
   /** Whether pictures on their way are older than what was asked for last. */

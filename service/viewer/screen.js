@@ -18,6 +18,7 @@ export class Screen {
   constructor() {
     /** @type {Picture | null} */
     this.picture = null;
+    this.isPainted = true;
     /** @type {PlaneBlock | null} planes around the play head, to step through */
     this.block = null;
     this.canvas = document.createElement("canvas");
@@ -51,7 +52,7 @@ export class Screen {
   async develop(frame, look) {
     if (frame.kind === PLANES) {
       const block = new PlaneBlock(frame);
-      return this.onCanvas(block.draw("raw", frame.start, frame.start, 1, look));
+      return createImageBitmap(block.draw("raw", frame.start, frame.start, 1, look));
     }
     const payload = /** @type {BlobPart} */ (frame.payload);
     return createImageBitmap(new Blob([payload], { type: "image/jpeg" })).catch(() => null);
@@ -69,19 +70,17 @@ export class Screen {
   draw(clock, view, plane, window, look) {
     const [start, count] = spanAround(clock, view, plane, window);
     if (!this.block || !this.has(start, count)) return false;
-    this.show(this.onCanvas(this.block.draw(view, plane, start, count, look)), view, plane);
+    const source = this.onCanvas(this.block.draw(view, plane, start, count, look));
+    this.show({ source, view, plane });
     return true;
   }
 
-  /**
-   * @param {CanvasImageSource} source
-   * @param {View} view
-   * @param {number} plane
-   */
-  show(source, view, plane) {
+  /** @param {Picture} picture */
+  show(picture) {
     const old = this.picture?.source;
-    if (old instanceof ImageBitmap && old !== source) old.close();
-    this.picture = { source, view, plane };
+    if (old instanceof ImageBitmap && old !== picture.source) old.close();
+    this.picture = picture;
+    this.isPainted = false;
   }
 
   /** @param {ImageData} image */

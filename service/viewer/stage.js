@@ -115,6 +115,7 @@ export class Stage {
     panels.listFound(sides);
     panels.showTransport(player);
     if (this.isStripDue) this.drawStrip(player, player.clock.planes);
+    player.painted();
   }
 
   /**
