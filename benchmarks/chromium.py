@@ -72,7 +72,7 @@ class Chromium:
         return tab
 
     def processes(self) -> list[int]:
-        """The numbers of all processes, but for those that begin by themselves and serve no page."""
+        """The numbers of all processes but those that begin by themselves and serve no page."""
         known = self.call("SystemInfo.getProcessInfo")["processInfo"]
         return [int(one["id"]) for one in known if not one["type"].startswith(NO_PAGES)]
 

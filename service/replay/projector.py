@@ -93,8 +93,10 @@ class Projector:
                     "now", generation=self.wish.generation, sequence=self.link.sequence
                 )
             if self._credits and now >= tick:
-                tick = max(tick + 1 / self.wish.fps, now)
-                plane = self.plane
+                next_tick = tick + 1 / self.wish.fps
+                # where the head was when the picture was due: as evenly as pictures are
+                plane = self.player.at(tick if now < next_tick else now)
+                tick = max(next_tick, now)
                 if plane != shown:
                     await self._show(plane)
                     shown = plane
