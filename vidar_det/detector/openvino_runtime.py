@@ -89,7 +89,7 @@ class OpenVinoRuntime:
         self._compiled: dict[tuple[int, ...], Any] = {}
         self._tables: dict[int, NDArray[np.float32]] = {}
         self._lock = threading.Lock()
-        self._local = threading.local()
+        self._idle: dict[tuple[int, ...], list[Any]] = {}  # requests that wait, by size of picture
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -114,20 +114,22 @@ class OpenVinoRuntime:
         if planes_per_count not in self._tables:
             encoding = self.source.spec.encoding
             self._tables[planes_per_count] = rate_table(encoding, planes_per_count)
-        request = self._request(padded.shape)
+        idle = self._idle.setdefault(padded.shape, [])
+        try:
+            request = idle.pop()
+        except IndexError:  # asked for, not looked up: another thread may take the last one
+            request = self._request(padded.shape)
         request.infer([padded, self._tables[planes_per_count]])
         scores, distances = (request.get_output_tensor(index).data.copy() for index in (0, 1))
+        idle.append(request)
         return CellArrays(scores, distances, padded.shape[1:])
 
     def _request(self, shape: tuple[int, ...]) -> Any:
-        """Each thread has a request of its own for each size of picture."""
-        requests: dict[tuple[int, ...], Any] = self._local.__dict__.setdefault("requests", {})
-        if shape not in requests:
-            with self._lock:
-                if shape not in self._compiled:
-                    self._compiled[shape] = self._compile(shape)
-            requests[shape] = self._compiled[shape].create_infer_request()
-        return requests[shape]
+        """Make one more request: as many are kept as ever ran at once, though threads come and go."""
+        with self._lock:
+            if shape not in self._compiled:
+                self._compiled[shape] = self._compile(shape)
+        return self._compiled[shape].create_infer_request()
 
     def _compile(self, shape: tuple[int, ...]) -> Any:
         model = self._cache.open(self._graph_name, self._translate)
