@@ -125,7 +125,7 @@ class OpenVinoRuntime:
         return CellArrays(scores, distances, padded.shape[1:])
 
     def _request(self, shape: tuple[int, ...]) -> Any:
-        """Make one more request: as many are kept as ever ran at once, though threads come and go."""
+        """Make one more request: threads come and go, what they asked with is kept."""
         with self._lock:
             if shape not in self._compiled:
                 self._compiled[shape] = self._compile(shape)
