@@ -120,7 +120,7 @@ def compare(
     client: httpx.Client, path: Path, geometry: dict[str, Any], least: float | None
 ) -> list[str]:
     """Walk one recording both ways; without a least ratio, the speed is told and not judged."""
-    content = path.read_bytes()
+    size, content = f"{geometry['width']}x{geometry['height']}", path.read_bytes()
     recording = open_recording(path, **geometry)
     clip = client.post("/v1/clips", params=geometry, content=content).json()["id"]
     detector = load_detector("nano")
@@ -144,13 +144,12 @@ def compare(
         ratios.append(windows / last / inside)
         firsts.append((first, sent_first - upload_s))
         print(
-            f"{geometry['width']}x{geometry['height']}: "
-            f"in process {inside:.0f} windows/s; stored: {windows / last:.0f} ({ratios[-1]:.2f}), "
-            f"first line after {1e3 * first:.0f} ms; sent along: {windows / sent_last:.0f}, first "
+            f"{size}: in process {inside:.0f} windows/s; "
+            f"stored: {windows / last:.0f} ({ratios[-1]:.2f}), first line after {1e3 * first:.0f} ms; sent along: {windows / sent_last:.0f}, first "
             f"line after {1e3 * sent_first:.0f} ms, {1e3 * firsts[-1][1]:.0f} of them once sent"
         )
     ratio, (first_s, sent_s) = float(np.median(ratios)), np.median(firsts, axis=0)
-    print(f"{geometry['width']}x{geometry['height']}: {ratio:.2f} of the speed in process (median)")
+    print(f"{size}: {ratio:.2f} of the speed in process (median)")
     missed = [f"{ratio:.2f} of the speed in process"] if least and ratio < least else []
     if max(first_s, sent_s) > MOST_FIRST_S:
         missed.append(
