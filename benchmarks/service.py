@@ -145,8 +145,10 @@ def compare(
         firsts.append((first, sent_first - upload_s))
         print(
             f"{size}: in process {inside:.0f} windows/s; "
-            f"stored: {windows / last:.0f} ({ratios[-1]:.2f}), first line after {1e3 * first:.0f} ms; sent along: {windows / sent_last:.0f}, first "
-            f"line after {1e3 * sent_first:.0f} ms, {1e3 * firsts[-1][1]:.0f} of them once sent"
+            f"stored: {windows / last:.0f} ({ratios[-1]:.2f}), "
+            f"first line after {1e3 * first:.0f} ms; "
+            f"sent along: {windows / sent_last:.0f}, first line after {1e3 * sent_first:.0f} ms, "
+            f"{1e3 * firsts[-1][1]:.0f} of them once sent"
         )
     ratio, (first_s, sent_s) = float(np.median(ratios)), np.median(firsts, axis=0)
     print(f"{size}: {ratio:.2f} of the speed in process (median)")
