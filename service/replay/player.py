@@ -1,6 +1,34 @@
-"""Wishes and the wall clock come in; the plane under the play head comes out."""
+"""Wishes and the wall clock come in; when a picture is due, and the plane under the play head, out."""
 
 from dataclasses import dataclass, replace
+
+LATE_S = 0.05
+"""A picture that is late by no more than this is still shown, a little later: a page has room for
+it. What is later is left out."""
+
+
+@dataclass
+class Pace:
+    """When pictures are due, evenly, by a steady clock.
+
+    Attributes:
+        due: when the next one is.
+
+    Example:
+        >>> pace = Pace(due=5.0)
+        >>> [pace.take(now, fps=50.0) for now in (5.0, 5.01, 5.03)]
+        [5.0, None, 5.02]
+    """
+
+    due: float
+
+    def take(self, now: float, fps: float) -> float | None:
+        """Give the moment that is due, if one is."""
+        if now < self.due:
+            return None
+        taken = max(self.due, now - LATE_S)
+        self.due = taken + 1 / fps
+        return taken
 
 
 @dataclass(frozen=True)

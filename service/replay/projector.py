@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from service.replay.link import Link
 from service.replay.pictures import PLAYING_QUALITY, STILL_QUALITY
-from service.replay.player import Player
+from service.replay.player import Pace, Player
 from service.replay.protocol import MOST_CREDITS, Watch
 from service.replay.source import Reel
 from service.threads import in_thread
@@ -82,27 +82,24 @@ class Projector:
     async def run(self) -> None:
         """Show pictures until cancelled."""
         shown: int | None = self.plane  # nothing is sent before the first wish
-        tick = time.monotonic()
+        pace = Pace(time.monotonic())
         while True:
             self._wake.clear()
             now = time.monotonic()
             if self._is_new:
-                self._is_new, tick = False, now
+                self._is_new, pace = False, Pace(now)
                 shown = None if self.wish.picture or self.wish.playing else self.plane
                 await self.link.say(
                     "now", generation=self.wish.generation, sequence=self.link.sequence
                 )
-            if self._credits and now >= tick:
-                next_tick = tick + 1 / self.wish.fps
-                # where the head was when the picture was due: as evenly as pictures are
-                plane = self.player.at(tick if now < next_tick else now)
-                tick = max(next_tick, now)
+            if self._credits and (due := pace.take(now, self.wish.fps)) is not None:
+                plane = self.player.at(due)  # where the head was then, not where it is by now
                 if plane != shown:
                     await self._show(plane)
                     shown = plane
                     self._on_move()
                 await self._end(plane)
-            await self._rest(tick)
+            await self._rest(pace.due)
 
     async def _show(self, plane: int) -> None:
         wish, lightbox = self.wish, self.reel.lightbox
@@ -121,9 +118,9 @@ class Projector:
             self.player = Player(self.player.planes, 0.0, last)
             await self.link.say("ended", generation=self.wish.generation)
 
-    async def _rest(self, tick: float) -> None:
-        """Wait for the next tick while the head runs; for a wish or a credit otherwise."""
+    async def _rest(self, due: float) -> None:
+        """Wait until a picture is due while the head runs; for a wish or a credit otherwise."""
         is_running = self.player.planes_per_s > 0 and self._credits > 0
-        wait_s = max(0.0, tick - time.monotonic()) if is_running else None
+        wait_s = max(0.0, due - time.monotonic()) if is_running else None
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._wake.wait(), wait_s)

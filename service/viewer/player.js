@@ -7,6 +7,7 @@ import { BoxStore } from "./boxes.js";
 import { Clock } from "./clock.js";
 import { Connection } from "./connection.js";
 import { Loop } from "./loop.js";
+import { Queue } from "./queue.js";
 import { Screen } from "./screen.js";
 import { Supply } from "./supply.js";
 
@@ -56,8 +57,7 @@ export class Player {
     this.models = [];
     this.ends = new Loop();
     this.screen = new Screen();
-    /** @type {import("./screen.js").Picture | null} came before the last one was painted */
-    this.waiting = null;
+    this.queue = new Queue();
     this.generation = 0;
     this.sought = 0;
     this.acknowledged = -1;
@@ -65,7 +65,7 @@ export class Player {
     this.connection = new Connection(clipId, {
       onOpen: () => this.opened(),
       onMessage: (message) => this.hear(message),
-      onFrame: (frame) => void this.take(frame),
+      onFrame: (frame) => this.take(frame),
       onWait: () => this.waited(),
       onEnd: (problem) => hooks.onEnd(problem),
     });
@@ -183,7 +183,7 @@ export class Player {
     this.generation += 1;
     if (plane !== undefined || !picture) {
       this.sought = this.generation;
-      this.letWait(null);
+      this.queue.clear();
     }
     if (plane !== undefined) this.hasEnded = false;
     this.connection.send({
@@ -204,17 +204,25 @@ export class Player {
   }
 
   /** @param {import("./types.js").Frame} frame */
-  async take(frame) {
+  take(frame) {
     if (this.screen.keep(frame)) {
       if (!this.isPlaying) this.drawHere();
       return;
     }
     const isUnseen = this.isStale || document.hidden;
-    const source = isUnseen ? null : await this.screen.develop(frame, this.look);
+    const source = isUnseen ? null : this.screen.develop(frame, this.look);
+    this.queue.inTurn(async () => this.took(frame, await source));
+  }
+
+  /**
+   * @param {import("./types.js").Frame} frame
+   * @param {CanvasImageSource | null} source what it became, if anything
+   */
+  took(frame, source) {
     this.connection.grant(1);
     if (!source || this.isStale) return;
     const picture = { source, view: frame.view, plane: frame.plane };
-    if (this.isPlaying && !this.screen.isPainted) this.letWait(picture);
+    if (this.isPlaying && !this.screen.isPainted) this.queue.add(picture);
     else this.show(picture);
   }
 
@@ -225,21 +233,11 @@ export class Player {
     this.hooks.onPicture();
   }
 
-  /**
-   * Keep one picture for the browser's next frame: they come as often as frames, but less evenly.
-   * @param {import("./screen.js").Picture | null} picture
-   */
-  letWait(picture) {
-    if (this.waiting?.source instanceof ImageBitmap) this.waiting.source.close();
-    this.waiting = picture;
-  }
-
-  /** What is shown was painted. */
+  /** What is shown was painted: the next one's turn. */
   painted() {
     this.screen.isPainted = true;
-    const { waiting } = this;
-    this.waiting = null;
-    if (waiting) this.show(waiting);
+    const picture = this.queue.next();
+    if (picture) this.show(picture);
   }
 
   /** Whether pictures on their way are older than what was asked for last. */

@@ -1,7 +1,8 @@
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.replay.player import Player
+from service.replay.player import LATE_S, Pace, Player
 
 planes = st.integers(1, 10**7)
 
@@ -33,3 +34,15 @@ def test_in_a_longer_recording_the_head_goes_on_from_where_it_is() -> None:
     player = Player(100, 10.0, 0).grown(200, now=9.0)
     assert (player.at(9.0), player.at(19.0)) == (90, 190)
     assert player.grown(50, now=19.0).at(19.0) == 49
+
+
+def test_a_picture_that_is_a_little_late_is_still_the_one_that_was_due() -> None:
+    pace = Pace(due=1.0)
+    taken = [pace.take(now, fps=50.0) for now in (1.0, 1.045, 1.045, 1.045)]
+    assert taken == pytest.approx([1.0, 1.02, 1.04, None])
+
+
+def test_what_is_very_late_is_left_out() -> None:
+    pace = Pace(due=1.0)
+    assert pace.take(9.0, fps=50.0) == pytest.approx(9.0 - LATE_S)
+    assert pace.due == pytest.approx(9.02 - LATE_S)

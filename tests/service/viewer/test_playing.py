@@ -208,6 +208,31 @@ def test_the_page_draws_from_bits_what_the_service_draws(page: Page) -> None:
         assert page.evaluate(script, [100, 64, 132, view]) < 5, view
 
 
+def test_pictures_wait_in_order_and_the_oldest_gives_way(page: Page) -> None:
+    script = """async () => {
+        const { Queue } = await import("/viewer/queue.js");
+        const queue = new Queue(), gone = [], came = [], ends = [];
+        const make = async (plane) => {
+            const source = await createImageBitmap(new ImageData(1, 1));
+            const close = source.close.bind(source);
+            source.close = () => { gone.push(plane); close(); };
+            return { source, plane, view: "tfp" };
+        };
+        for (const plane of [1, 2, 3]) {
+            const decoded = new Promise((resolve) => ends.push(resolve));
+            queue.inTurn(async () => { await decoded; came.push(plane); });
+        }
+        ends.reverse().forEach((end) => end());
+        await queue.before;
+        for (const plane of [1, 2, 3, 4, 5, 6]) queue.add(await make(plane));
+        const next = [queue.next().plane, queue.next().plane];
+        queue.clear();
+        return { came, next, gone, left: queue.next() };
+    }"""
+    told = page.evaluate(script)
+    assert told == {"came": [1, 2, 3], "next": [3, 4], "gone": [1, 2, 5, 6], "left": None}
+
+
 def test_more_planes_are_counted_than_a_byte_holds(page: Page) -> None:
     script = """async ([width, height, count, start, many]) => {
         const { PlaneBlock } = await import("/viewer/planes.js");
