@@ -1,50 +1,41 @@
-"""How evenly does this machine work, and how late is the best detector's answer at least?
+"""How evenly does this machine work, and how late is even the best detector's answer?
 
-    python -m benchmarks.steadiness [--seconds 10] [--window-ms 6.4] [--costs-ms 2 5 8]
+    python -m benchmarks.steadiness [--seconds 10] [--interval-ms 6.4] [--costs-ms 1 2 3 4 5]
 
-The same arithmetic in small pieces, again and again, on every core, nothing else running: a machine
-that is shared with others does some of them many times slower than the rest, though nobody takes a
-core away that this system knows of. From when each piece was done follows how late a detector is at
-least whose windows cost so much of all cores, however it is written: a window comes every 6.4 ms,
-and the core that is done with it first takes it.
+The same small piece of arithmetic, again and again, on every core, nothing else running: a machine
+that is shared with others does some pieces many times slower than the rest, though no core is taken
+away that this system knows of. When each piece was done tells how late a detector is at least whose
+windows cost so much, however it is written: a window comes at an even pace, and whichever core is
+done with it first takes it.
 """
 
 import argparse
 import hashlib
-import itertools
 import os
 import threading
 import time
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-PIECE_S = 5e-4  # about, at the machine's usual speed
-PIECE_BYTES, PROBES = 1 << 16, 400
 Ends = list[NDArray[np.float64]]
+"""For each core, when each piece was done, in seconds from the beginning."""
+
+PIECE_S = 5e-4  # about, at the machine's usual speed
+PROBE_BYTES, PROBES = 1 << 16, 400
 
 
-def do_piece(bytes_: bytes) -> None:
-    """A piece of arithmetic; other threads run meanwhile."""
-    hashlib.blake2b(bytes_)
-
-
-def record_pieces(seconds: float, threads: int) -> Ends:
-    """Do pieces on some threads at once; give each thread's seconds at which one was done."""
-    took = []
-    for _ in range(PROBES):
-        begin = time.perf_counter()
-        do_piece(bytes(PIECE_BYTES))
-        took.append(time.perf_counter() - begin)
-    piece = bytes(max(4096, int(PIECE_BYTES * PIECE_S / float(np.median(took)))))
-    done: list[list[float]] = [[] for _ in range(threads)]
+def record_pieces(seconds: float) -> Ends:
+    """Do pieces on all cores at once."""
+    size = int(PROBE_BYTES * PIECE_S / _probe_s())
+    done: list[list[float]] = [[] for _ in os.sched_getaffinity(0)]
     begin = time.perf_counter()
 
     def work(mine: list[float]) -> None:
+        piece = bytes(size)
         while not mine or mine[-1] < seconds:
-            do_piece(piece)
+            hashlib.blake2b(piece)  # other threads run meanwhile
             mine.append(time.perf_counter() - begin)
 
     workers = [threading.Thread(target=work, args=(mine,)) for mine in done]
@@ -55,70 +46,77 @@ def record_pieces(seconds: float, threads: int) -> Ends:
     return [np.array(mine) for mine in done]
 
 
-def least_lateness_ms(ends: Sequence[NDArray[np.float64]], cost: int, interval_s: float) -> Any:
-    """How late windows would be that cost some pieces each, and come at an even pace.
+def _probe_s() -> float:
+    piece, took = bytes(PROBE_BYTES), []
+    for _ in range(PROBES):
+        begin = time.perf_counter()
+        hashlib.blake2b(piece)
+        took.append(time.perf_counter() - begin)
+    return float(np.median(took))
+
+
+def slowness(ends: Ends, seconds: float) -> tuple[float, float]:
+    """How much slower than usual work of this length was: one time in a hundred, and at most."""
+    usual_s = np.median(np.concatenate([np.diff(end) for end in ends]))
+    count = max(1, round(seconds / usual_s))
+    took = np.concatenate([end[count:] - end[:-count] for end in ends])
+    late, most = np.percentile(took, [99, 100]) / np.median(took)
+    return float(late), float(most)
+
+
+def lateness_s(ends: Ends, cost_s: float, interval_s: float) -> NDArray[np.float64]:
+    """How late windows are at least that each keep one core busy, and come at an even pace.
 
     Args:
-        ends: when each piece was done, for each core, in seconds.
-        cost: pieces of a window.
+        ends: when pieces were done.
+        cost_s: what a window costs of one core on average, slow times included.
         interval_s: from one window to the next.
 
     Returns:
-        Milliseconds from each window's coming until it is done; those that come too late to be
-        done within the record are left out.
+        Seconds from each window's coming until it is done; the last ones, for which the record
+        does not last, are left out.
 
     Example:
         >>> even = np.arange(1, 101) * 0.001
-        >>> least_lateness_ms([even], cost=2, interval_s=0.01)[:2].round(6).tolist()
-        [2.0, 2.0]
+        >>> lateness_s([even, even], cost_s=0.003, interval_s=0.002)[:3].round(6).tolist()
+        [0.003, 0.003, 0.003]
     """
-    free, late = [0] * len(ends), []
-    for number in itertools.count():
-        comes = number * interval_s
-        first = [
-            max(mine, int(np.searchsorted(end, comes, side="left")) + 1 if comes else 0)
+    mean_s = np.mean(np.concatenate([np.diff(end) for end in ends]))
+    cost = max(1, round(cost_s / mean_s))
+    free = [0] * len(ends)
+    late: list[float] = []
+    while True:
+        comes = len(late) * interval_s
+        firsts = [
+            max(mine, int(np.searchsorted(end, comes + 1e-9)))
             for mine, end in zip(free, ends, strict=True)
         ]
         done = [
-            (end[begin + cost - 1], core)
-            for core, (begin, end) in enumerate(zip(first, ends, strict=True))
-            if begin + cost <= len(end)
+            (float(end[first + cost - 1]), core)
+            for core, (first, end) in enumerate(zip(firsts, ends, strict=True))
+            if first + cost <= len(end)
         ]
-        if not done:
-            return 1e3 * np.array(late)
+        if len(done) < len(ends):
+            break
         when, core = min(done)
-        free[core] = first[core] + cost
+        free[core] = firsts[core] + cost
         late.append(when - comes)
+    return np.array(late)
 
 
-def describe(seconds: float, window_s: float, costs_s: Sequence[float]) -> dict[str, Any]:
-    """Measure, print and give the figures.
-
-    Args:
-        seconds: how long.
-        window_s: what a window lasts.
-        costs_s: what a window may cost of all cores together, at the machine's usual speed.
-    """
-    cores = len(os.sched_getaffinity(0))
-    ends = record_pieces(seconds, cores)
-    took = np.concatenate([np.diff(end) for end in ends])
-    usual = float(np.median(took))
-    told: dict[str, Any] = {"cores": cores, "piece_ms": 1e3 * usual, "least_late_ms": {}}
-    for ms in (2.0, 5.0):
-        count = max(1, round(ms / 1e3 / usual))
-        runs = np.concatenate([end[count:] - end[:-count] for end in ends])
-        slower = np.percentile(runs, [99, 100]) / np.median(runs)
-        told[f"slower_over_{ms:g}_ms"] = slower.tolist()
-        print(f"arithmetic of {ms:g} ms: {slower[0]:.1f} times that at p99, {slower[1]:.1f} at most")
+def describe(ends: Ends, costs_s: Sequence[float], interval_s: float) -> None:
+    """Print what was recorded."""
+    for seconds in (0.002, 0.005):
+        late, most = slowness(ends, seconds)
+        words = f"arithmetic of {1e3 * seconds:g} ms on each core"
+        print(f"{words}: {late:.1f} times that at p99, {most:.0f} times at most")
     for cost in costs_s:
-        pieces = max(1, round(cost * cores / usual))
-        p50, p99 = np.percentile(least_lateness_ms(ends, pieces, window_s), [50, 99])
-        told["least_late_ms"][f"{1e3 * cost:g}"] = [float(p50), float(p99)]
+        p50, p99 = 1e3 * np.percentile(lateness_s(ends, cost * len(ends), interval_s), [50, 99])
         print(
-            f"windows that cost {1e3 * cost:.1f} ms of {cores} cores, one every "
-            f"{1e3 * window_s:g} ms: late by at least {p50:.1f} ms (p50), {p99:.1f} ms (p99)"
+            f"windows that cost {1e3 * cost:.1f} ms of all {len(ends)} cores, one every "
+            f"{1e3 * interval_s:g} ms: late by at least {p50:.1f} ms (p50), {p99:.1f} ms (p99)",
+            flush=True,
         )
-    return told
 
 
 def main() -> None:
@@ -127,11 +125,11 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--seconds", type=float, default=10.0)
-    parser.add_argument("--window-ms", type=float, default=6.4)
-    parser.add_argument("--costs-ms", type=float, nargs="+", default=[1.0, 2.0, 3.0, 4.0, 5.0, 6.0])
+    parser.add_argument("--interval-ms", type=float, default=6.4, help="one window lasts so long")
+    parser.add_argument("--costs-ms", type=float, nargs="+", default=[1.0, 2.0, 3.0, 4.0, 5.0])
     given = parser.parse_args()
     costs = [ms / 1e3 for ms in given.costs_ms]
-    describe(given.seconds, given.window_ms / 1e3, costs)
+    describe(record_pieces(given.seconds), costs, given.interval_ms / 1e3)
 
 
 if __name__ == "__main__":

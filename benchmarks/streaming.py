@@ -9,7 +9,8 @@ A simulated street, of 400x250 pixels unless told, 20,000 planes a second, repea
   camera, whether every window came once, in order and with the same boxes each time round, and
   the process's memory on the way;
 - *live*: another process writes the street to a file at the camera's rate while this one follows
-  it: milliseconds from a window's last plane to its boxes;
+  it: milliseconds from a window's last plane to its boxes. Beside it, how late arithmetic that
+  costs as much would be at least on this machine, without the camera's process (``steadiness.py``);
 - *start*: seconds from starting the command to its first line of boxes, with a warm cache.
 
 DIR should lie in memory: the camera writes 250 MB a second. OUT receives streaming.json.
@@ -32,6 +33,7 @@ from typing import Any, cast, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.steadiness import lateness_s, record_pieces, slowness
 from vidar_det import load_detector, open_recording
 from vidar_det.commands.follow import FollowSettings, follow_recording
 from vidar_det.commands.predict import PredictSettings
@@ -53,6 +55,7 @@ RATE_HZ, STREET_BYTES = 20_000, 160_000_000
 WHOLE = 128  # the street's planes are a multiple of it
 BLOCK = 32  # planes that the camera writes at once
 SETTLED_S = 0.5  # of the live stream; windows before are not judged
+SLOW_S = 0.002  # of arithmetic, whose slow times are told
 
 
 def simulate_street(folder: Path, width: int, height: int, layout: str) -> SpikeStream:
@@ -283,12 +286,31 @@ def measure(
         for streams in (1, 0)
     )
     ran = many.runtime.describe()
-    return {
+    figures = {
         "runtime": dataclasses.asdict(ran),
         "warnings": list(many.runtime.warnings),
         "live": follow_camera(live, many, street, folder, args.live_s) if args.live_s else None,
         "endless": walk_endlessly(many, street, args.windows),
     }
+    if args.live_s:
+        factor = figures["endless"]["real_time_factor"]
+        figures["arithmetic"] = time_arithmetic(many.spec.window, factor, args.live_s)
+    return figures
+
+
+def time_arithmetic(length: int, factor: float, seconds: float) -> dict[str, float]:
+    """How late mere arithmetic would be that costs as much as a network's windows do."""
+    ends = record_pieces(seconds)
+    window_s = length / RATE_HZ
+    late_ms = 1e3 * lateness_s(ends, window_s / factor * len(ends), window_s)
+    p50, p99 = np.percentile(late_ms, [50, 99])
+    slow, slowest = slowness(ends, SLOW_S)
+    print(
+        f"arithmetic that costs as much: late by at least {p50:.1f} ms (p50), {p99:.1f} ms (p99); "
+        f"{1e3 * SLOW_S:g} ms of it take {slow:.1f} times as long at p99, {slowest:.0f} at most",
+        flush=True,
+    )
+    return {"p50_ms": float(p50), "p99_ms": float(p99), "slow": slow, "slowest": slowest}
 
 
 if __name__ == "__main__":

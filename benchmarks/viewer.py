@@ -7,7 +7,8 @@ as shown when the page has drawn it on its canvas, and names its plane there; th
 with its next frame. The browser is asked over its own debugging socket, see ``chromium.py``. Memory
 is what cannot be given back: anonymous pages of both sides, mapped files of the serving process,
 shared pages of all of Chromium's processes; how fast it grows is the median slope between any two
-samples after a warm-up. Exit code 1 if a target is missed.
+samples after a warm-up. Beside all stands how evenly the machine works by itself, see
+``steadiness.py``: what is slow for 0.1 s costs frames. Exit code 1 if a target is missed.
 """
 
 import argparse
@@ -25,12 +26,14 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.chromium import Chromium, Tab
+from benchmarks.steadiness import record_pieces, slowness
 from benchmarks.street import make_street
 from benchmarks.viewer_targets import Figures, judge, slope
 
-WATCHED_S, SEEKS, OPENINGS, SAMPLES = 3.5, 100, 5, 60
+WATCHED_S, SEEKS, OPENINGS, SAMPLES = 10.0, 100, 5, 60
 SETTLE_S, LOOKED_S = 0.3, 0.15  # after playing begins; at a picture, before the next leap
 WARM_UP = 1 / 3  # of the samples
+STEADY_S, SLOW_S = 5.0, 0.002  # arithmetic alone
 FAR_PLANES = 1000  # a seek goes at least so far: nearer planes may be here already
 SPEEDS = {"1/333": "6.54", "1/12": "60", "1": "100"}  # places of the slider
 MODEL, BESIDE = "nano", "small"
@@ -50,7 +53,13 @@ COUNTING = """(() => {
   };
 })()"""
 
-COUNTED = "[performance.now(), window.drawn.pictures]"
+FRAMES = """(() => {
+  const count = () => { window.drawn.frames += 1; requestAnimationFrame(count); };
+  window.drawn.frames = 0;
+  count();
+})()"""
+
+COUNTED = "[performance.now(), window.drawn.pictures, window.drawn.frames]"
 
 SEEK = """(plane) => new Promise((resolve, reject) => {
   const bar = document.getElementById("seek");
@@ -134,31 +143,41 @@ def play(page: Tab, wanted: bool) -> None:
 def measure_rate(
     page: Tab, browser: Chromium, server: int, speed: str, beside: str = ""
 ) -> Figures:
-    """Pictures a second while playing, with detections on, and what each takes."""
+    """Pictures a second while playing, with detections on, and what each takes.
+
+    Beside them, the frames that the browser has made: no more can be shown.
+    """
     page.fill("compare", beside)
     page.fill("speed", SPEEDS[speed])
-    page.fill("seek", "0")
+    loop(page, page.evaluate("document.getElementById('seek').max"))
     play(page, True)
     time.sleep(SETTLE_S)
     sides = ([server], browser.processes())
     before = [cpu_s(*side) for side in sides]
-    began, first = page.evaluate(COUNTED)
+    began, first, before_frames = page.evaluate(COUNTED)
     time.sleep(WATCHED_S)
-    ended, last = page.evaluate(COUNTED)
+    ended, last, frames = page.evaluate(COUNTED)
     shown = last - first
-    rate = 1e3 * shown / (ended - began)
     service, pages = (
         1e3 * (cpu_s(*side) - start) / max(1, shown)
         for side, start in zip(sides, before, strict=True)
     )
     play(page, False)
+    page.press("loop-off")
     what = f"{speed}, beside {beside}" if beside else speed
-    name = "side by side, pictures a second" if beside else "pictures a second"
+    seconds = (ended - began) / 1e3
     return {
-        f"{name}, {what}": rate,
+        f"pictures a second, {what}": shown / seconds,
+        f"frames a second, {what}": (frames - before_frames) / seconds,
         f"CPU of service a picture, ms, {what}": service,
         f"CPU of browser a picture, ms, {what}": pages,
     }
+
+
+def loop(page: Tab, last: str) -> None:
+    """Play from the beginning to this plane, again and again."""
+    page.fill("seek", last)
+    page.press("loop-b")
 
 
 def measure_seeks(page: Tab) -> Figures:
@@ -183,8 +202,7 @@ def measure_memory(
     """How fast both sides grow while two seconds of film run in a loop."""
     page.fill("compare", beside)
     page.fill("speed", "50")
-    page.fill("seek", "2000")
-    page.press("loop-b")
+    loop(page, "2000")
     play(page, True)
     begin = time.monotonic()
     sides: tuple[list[tuple[float, float]], ...] = ([], [])
@@ -206,6 +224,7 @@ def measure_memory(
 
 def measure_pictures(page: Tab, browser: Chromium, server: int) -> Figures:
     """How many pictures a second come at each speed, and how soon one comes after a seek."""
+    page.evaluate(FRAMES)
     figures: Figures = {}
     for speed in SPEEDS:
         figures |= measure_rate(page, browser, server, speed)
@@ -215,7 +234,12 @@ def measure_pictures(page: Tab, browser: Chromium, server: int) -> Figures:
 
 def measure(given: argparse.Namespace, recording: Path, home: Path) -> Figures:
     """Measure what was asked for on one recording."""
-    figures: Figures = {"recording, GB": recording.stat().st_size / 1e9}
+    slow, slowest = slowness(record_pieces(STEADY_S), SLOW_S)
+    figures: Figures = {
+        "recording, GB": recording.stat().st_size / 1e9,
+        f"arithmetic of {1e3 * SLOW_S:g} ms, times that at p99": slow,
+        f"arithmetic of {1e3 * SLOW_S:g} ms, times that at most": slowest,
+    }
     with viewing(recording, home / "data") as (url, server), Chromium() as browser:
         if "pictures" in given.parts:
             figures |= measure_opening(browser, url)
