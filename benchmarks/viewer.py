@@ -7,8 +7,10 @@ as shown when the page has drawn it on its canvas, and names its plane there; th
 with its next frame. The browser is asked over its own debugging socket, see ``chromium.py``. Memory
 is what cannot be given back: anonymous pages of both sides, mapped files of the serving process,
 shared pages of all of Chromium's processes; how fast it grows is the median slope between any two
-samples after a warm-up. Beside all stands how evenly the machine works by itself, see
-``steadiness.py``: what is slow for 0.1 s costs frames. Exit code 1 if a target is missed.
+samples. It is judged after as long a warm-up: a browser keeps what it decoded until it collects
+its garbage, and its processes take minutes to settle. Beside all stands how evenly the machine
+works by itself, see ``steadiness.py``: what is slow for 0.1 s costs frames. Exit code 1 if a target
+is missed.
 """
 
 import argparse
@@ -32,7 +34,7 @@ from benchmarks.viewer_targets import Figures, judge, slope
 
 WATCHED_S, SEEKS, OPENINGS, SAMPLES = 10.0, 100, 5, 60
 SETTLE_S, LOOKED_S = 0.3, 0.15  # after playing begins; at a picture, before the next leap
-WARM_UP = 1 / 3  # of the samples
+WARM_UP = "warming up: "
 STEADY_S, SLOW_S = 5.0, 0.002  # arithmetic alone
 FAR_PLANES = 1000  # a seek goes at least so far: nearer planes may be here already
 SPEEDS = {"1/333": "6.54", "1/12": "60", "1": "100"}  # places of the slider
@@ -197,7 +199,7 @@ def measure_seeks(page: Tab) -> Figures:
 
 
 def measure_memory(
-    page: Tab, browser: Chromium, server: int, minutes: float, beside: str = ""
+    page: Tab, browser: Chromium, server: int, minutes: float, when: str = "", beside: str = ""
 ) -> Figures:
     """How fast both sides grow while two seconds of film run in a loop."""
     page.fill("compare", beside)
@@ -215,10 +217,9 @@ def measure_memory(
     page.press("loop-off")
     told: Figures = {}
     for name, samples in zip(("service", "browser"), sides, strict=True):
-        kept = samples[round(WARM_UP * SAMPLES) :]
         what = f", beside {beside}" if beside else ""
-        told |= {f"{name} grows, MB a minute{what}": slope(kept)}
-        told |= {f"{name} at last, MB{what}": kept[-1][1]}
+        told |= {f"{when}{name} grows, MB a minute{what}": slope(samples)}
+        told |= {f"{when}{name} at last, MB{what}": samples[-1][1]}
     return told
 
 
@@ -247,8 +248,8 @@ def measure(given: argparse.Namespace, recording: Path, home: Path) -> Figures:
         if "pictures" in given.parts:
             figures |= measure_pictures(page, browser, server)
         if "memory" in given.parts:
-            for beside in ("", BESIDE):
-                figures |= measure_memory(page, browser, server, given.minutes, beside)
+            for when, beside in ((WARM_UP, ""), ("", ""), ("", BESIDE)):
+                figures |= measure_memory(page, browser, server, given.minutes, when, beside)
     return figures
 
 
@@ -257,7 +258,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("parts", nargs="*", default=PARTS, help="pictures, memory; else both")
     parser.add_argument("--gigabytes", type=float, default=1.0)
-    parser.add_argument("--minutes", type=float, default=10.0, help="of looping, for each of two")
+    parser.add_argument("--minutes", type=float, default=10.0, help="of looping, for each of three")
     parser.add_argument("--recording", type=Path)
     parser.add_argument("--out", type=Path, default=Path("runs/viewer.json"))
     given = parser.parse_args()
