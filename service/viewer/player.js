@@ -221,13 +221,13 @@ export class Player {
   took(frame, source) {
     this.connection.grant(1);
     if (!source || this.isStale) return;
-    const picture = { source, view: frame.view, plane: frame.plane };
-    if (this.isPlaying && !this.screen.isPainted) this.queue.add(picture);
-    else this.show(picture);
+    this.queue.add({ source, view: frame.view, plane: frame.plane });
+    if (!this.isPlaying || this.screen.isPainted) this.showNext();
   }
 
-  /** @param {import("./screen.js").Picture} picture */
-  show(picture) {
+  showNext() {
+    const picture = this.queue.next();
+    if (!picture) return;
     this.screen.show(picture);
     if ((this.isPlaying || this.isFollowing) && !this.isScrubbing) this.plane = picture.plane;
     this.hooks.onPicture();
@@ -236,8 +236,7 @@ export class Player {
   /** What is shown was painted: the next one's turn. */
   painted() {
     this.screen.isPainted = true;
-    const picture = this.queue.next();
-    if (picture) this.show(picture);
+    this.showNext();
   }
 
   /** Whether pictures on their way are older than what was asked for last. */
@@ -254,7 +253,10 @@ export class Player {
   drawHere() {
     if (!this.clock) return false;
     const isDrawn = this.screen.draw(this.clock, this.view, this.plane, this.shownWindow, this.look);
-    if (isDrawn) this.hooks.onPicture();
+    if (isDrawn) {
+      this.queue.clear(); // whatever waits is older
+      this.hooks.onPicture();
+    }
     return isDrawn;
   }
 

@@ -233,6 +233,28 @@ def test_pictures_wait_in_order_and_the_oldest_gives_way(page: Page) -> None:
     assert told == {"came": [1, 2, 3], "next": [3, 4], "gone": [1, 2, 5, 6], "left": None}
 
 
+def test_the_last_picture_is_shown_last_however_slowly_the_page_paints(
+    serve: Serve, visit: Open
+) -> None:
+    slow = """(() => {
+        const soon = window.requestAnimationFrame;
+        window.requestAnimationFrame = (paint) => soon(() => setTimeout(paint, 70));
+    })()"""
+    page = visit("about:blank")
+    page.add_init_script(slow)
+    page.goto(f"http://{serve()}/#clip=demo")
+    play = page.get_by_role("button", name="Play/Pause")
+    expect(play).to_be_enabled()
+    page.get_by_role("slider", name="Speed").fill("42")  # all of it in half a second
+    for _ in range(3):
+        play.click()
+        expect(play).to_have_attribute("aria-pressed", "true")
+        expect(play).to_have_attribute("aria-pressed", "false")
+        wait(page, lambda: page.evaluate(PLANE) == "383")
+        page.wait_for_timeout(500)  # for any that would still come
+        assert page.evaluate(PLANE) == "383"
+
+
 def test_more_planes_are_counted_than_a_byte_holds(page: Page) -> None:
     script = """async ([width, height, count, start, many]) => {
         const { PlaneBlock } = await import("/viewer/planes.js");
