@@ -1,4 +1,4 @@
-"""Wishes and the wall clock come in; when a picture is due, and the plane under the play head, out."""
+"""Wishes and a steady clock come in; when pictures are due, and the plane under the head, go out."""
 
 from dataclasses import dataclass, replace
 
