@@ -1,4 +1,4 @@
-"""Wishes and a steady clock come in; when pictures are due, and the plane under the head, go out."""
+"""Wishes and a clock come in; when pictures are due, and the plane under the head, go out."""
 
 from dataclasses import dataclass, replace
 
