@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 Ends = list[NDArray[np.float64]]
 """For each core, when each piece was done, in seconds from the beginning."""
 
+SLOW_S = 0.002  # of arithmetic, whose slow times other benchmarks tell beside their own
 PIECE_S = 5e-4  # about, at the machine's usual speed
 PROBE_BYTES, PROBES = 1 << 16, 400
 
@@ -106,7 +107,7 @@ def lateness_s(ends: Ends, cost_s: float, interval_s: float) -> NDArray[np.float
 
 def describe(ends: Ends, costs_s: Sequence[float], interval_s: float) -> None:
     """Print what was recorded."""
-    for seconds in (0.002, 0.005):
+    for seconds in (SLOW_S, 0.005):
         late, most = slowness(ends, seconds)
         words = f"arithmetic of {1e3 * seconds:g} ms on each core"
         print(f"{words}: {late:.1f} times that at p99, {most:.0f} times at most")

@@ -33,7 +33,7 @@ from typing import Any, cast, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.steadiness import lateness_s, record_pieces, slowness
+from benchmarks.steadiness import SLOW_S, lateness_s, record_pieces, slowness
 from vidar_det import load_detector, open_recording
 from vidar_det.commands.follow import FollowSettings, follow_recording
 from vidar_det.commands.predict import PredictSettings
@@ -55,7 +55,6 @@ RATE_HZ, STREET_BYTES = 20_000, 160_000_000
 WHOLE = 128  # the street's planes are a multiple of it
 BLOCK = 32  # planes that the camera writes at once
 SETTLED_S = 0.5  # of the live stream; windows before are not judged
-SLOW_S = 0.002  # of arithmetic, whose slow times are told
 
 
 def simulate_street(folder: Path, width: int, height: int, layout: str) -> SpikeStream:

@@ -28,14 +28,14 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.chromium import Chromium, Tab
-from benchmarks.steadiness import record_pieces, slowness
+from benchmarks.steadiness import SLOW_S, record_pieces, slowness
 from benchmarks.street import make_street
 from benchmarks.viewer_targets import Figures, judge, slope
 
 WATCHED_S, SEEKS, OPENINGS, SAMPLES = 10.0, 100, 5, 60
 SETTLE_S, LOOKED_S = 0.3, 0.15  # after playing begins; at a picture, before the next leap
 WARM_UP = "warming up: "
-STEADY_S, SLOW_S = 5.0, 0.002  # arithmetic alone
+STEADY_S = 5.0  # of arithmetic alone
 FAR_PLANES = 1000  # a seek goes at least so far: nearer planes may be here already
 SPEEDS = {"1/333": "6.54", "1/12": "60", "1": "100"}  # places of the slider
 MODEL, BESIDE = "nano", "small"

@@ -244,11 +244,10 @@ def test_the_last_picture_is_shown_last_however_slowly_the_page_paints(
     page.add_init_script(slow)
     page.goto(f"http://{serve()}/#clip=demo")
     play = page.get_by_role("button", name="Play/Pause")
-    expect(play).to_be_enabled()
+    wait(page, lambda: page.evaluate(PLANE) == "0")
     page.get_by_role("slider", name="Speed").fill("42")  # all of it in half a second
     for _ in range(3):
-        play.click()
-        expect(play).to_have_attribute("aria-pressed", "true")
+        play.click()  # which presses it at once: no test of a moment that may be over
         expect(play).to_have_attribute("aria-pressed", "false")
         wait(page, lambda: page.evaluate(PLANE) == "383")
         page.wait_for_timeout(500)  # for any that would still come
